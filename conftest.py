@@ -1,0 +1,3 @@
+"""Loads the suite's own pytest plugin; the cast lives in tests/conftest.py."""
+
+pytest_plugins = ["tests.services"]
