@@ -1,0 +1,116 @@
+"""Logs, their heads, their entries, and what is owed because of them."""
+
+import uuid
+
+from django.db import models
+
+
+class Log(models.Model):
+    """One append-only log: the installation's, or one workspace's."""
+
+    class Kind(models.TextChoices):
+        INSTALLATION = "installation"
+        WORKSPACE = "workspace"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=12, choices=Kind, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"], condition=models.Q(kind="installation"), name="one_installation_log"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.uuid}"
+
+
+class Head(models.Model):
+    """The row that every write locks first. No foreign key points here, so that no reader can hold it."""
+
+    log_id = models.BigIntegerField(primary_key=True)
+    size = models.BigIntegerField(default=0)
+    frontier = models.BinaryField(default=bytes)
+    revision = models.BigIntegerField(default=0, help_text="Counts configuration changes.")
+    time = models.DateTimeField(help_text="Time of the last entry; the next is never earlier.")
+
+    def __str__(self) -> str:
+        return f"log {self.log_id}: {self.size} entries"
+
+
+class Entry(models.Model):
+    """Canonical JSON, stored exactly as hashed. The columns beside the body only serve searching."""
+
+    log = models.ForeignKey(Log, models.PROTECT, db_constraint=False, related_name="entries", db_index=False)
+    index = models.BigIntegerField()
+    type = models.CharField(max_length=64)
+    time = models.DateTimeField()
+    actor = models.CharField(max_length=200)
+    agent = models.CharField(max_length=40, blank=True)
+    tool = models.CharField(max_length=200, blank=True)
+    resource = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=40, blank=True)
+    session = models.CharField(max_length=200, blank=True)
+    body = models.BinaryField()
+    leaf = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "entries"
+        constraints = [models.UniqueConstraint(fields=["log", "index"], name="one_entry_per_index")]
+        indexes = [models.Index(fields=["log", "agent", "index"], name="entry_by_agent")]
+
+    def __str__(self) -> str:
+        return f"{self.type} #{self.index}"
+
+
+class Detail(models.Model):
+    """Personal and secret values of one entry, of which its body holds salted commitments only."""
+
+    log = models.ForeignKey(Log, models.PROTECT, db_constraint=False, related_name="+", db_index=False)
+    index = models.BigIntegerField()
+    content = models.BinaryField(help_text="JSON: field → {salt, value}.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["log", "index"], name="one_detail_per_entry")]
+
+    def __str__(self) -> str:
+        return f"detail of #{self.index}"
+
+
+class Change(models.Model):
+    """What of the configuration changed at which revision, so that a process that is behind reads only that."""
+
+    log = models.ForeignKey(Log, models.PROTECT, db_constraint=False, related_name="+", db_index=False)
+    revision = models.BigIntegerField()
+    kind = models.CharField(max_length=40)
+    key = models.BigIntegerField(help_text="What of a snapshot became stale: mostly a row's primary key.")
+
+    class Meta:
+        indexes = [models.Index(fields=["log", "revision"], name="change_by_revision")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} at {self.revision}"
+
+
+class Owed(models.Model):
+    """Work that a committed change owes the world (mail, callback, expiry), claimed by the worker."""
+
+    kind = models.CharField(max_length=60)
+    payload = models.JSONField(default=dict)
+    due = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = "owed work"
+        verbose_name_plural = "owed work"
+        indexes = [
+            models.Index(fields=["due"], condition=models.Q(done_at__isnull=True), name="owed_and_not_done")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} due {self.due:%F %T}"

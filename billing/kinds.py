@@ -1,0 +1,21 @@
+"""What of this app is configuration, and the entries that it writes."""
+
+from audit.registry import register_kind, register_types
+from billing.models import Budget
+
+SENTENCES = {
+    "billing.budget.changed": "{actor} changed a budget.",
+    "billing.budget.removed": "{actor} removed a budget.",
+    "billing.charge.settled": "A call of {agent} was charged.",
+    "billing.charge.assumed": "A call of {agent} was charged in full: no outcome was reported.",
+}
+
+
+def register() -> None:
+    """Register this app's entry types and configuration tables."""
+    register_types(SENTENCES)
+    register_kind(
+        Budget,
+        rows_of=lambda log_id: Budget.objects.filter(workspace__log_id=log_id),
+        touches=lambda row: ("budget", row.pk),
+    )

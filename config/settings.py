@@ -1,0 +1,188 @@
+"""The one settings file. Everything that differs between installations comes from the environment."""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env("COUNTERSIGN_DATA_DIR", default=str(BASE_DIR / "var")))
+DEBUG = env.bool("COUNTERSIGN_DEBUG", default=False)
+EMBEDDED = "DATABASE_URL" not in os.environ
+
+
+def secret_key() -> str:
+    """The key that signs sessions and binds approvals: from the environment, or, embedded, from a file made once."""
+    if key := env("COUNTERSIGN_SECRET_KEY", default=""):
+        return key
+    if not EMBEDDED:
+        raise ImproperlyConfigured("Set COUNTERSIGN_SECRET_KEY to at least 50 random characters.")
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    path = DATA_DIR / "secret.key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(64))
+    return path.read_text().strip()
+
+
+SECRET_KEY = secret_key()
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("COUNTERSIGN_SECRET_KEY has fewer than 50 characters; make a longer one.")
+
+PUBLIC_URL = env("COUNTERSIGN_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+public = urlsplit(PUBLIC_URL)
+if public.scheme not in ("http", "https") or not public.hostname:
+    raise ImproperlyConfigured("COUNTERSIGN_PUBLIC_URL must be an absolute http or https address.")
+ALLOWED_HOSTS = [public.hostname, *env.list("COUNTERSIGN_ALLOWED_HOSTS", default=[])]
+CSRF_TRUSTED_ORIGINS = [f"{public.scheme}://{public.netloc}"]
+
+if public.scheme == "https":
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = public.scheme == "https"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# Order matters: viewflow's and Django's own admin pages are replaced by governance and workspaces.
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "guardian",
+    "viewflow.workflow",
+    "channels",
+    "audit",
+    "workspaces",
+    "billing",
+    "governance",
+    "gate",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+if EMBEDDED:
+    DATABASES = {
+        "default": {
+            "ENGINE": "audit.sqlite",
+            "NAME": env("COUNTERSIGN_SQLITE", default=str(DATA_DIR / "countersign.sqlite3")),
+            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+            # A file, not memory: threads are connections of their own.
+            "TEST": {"NAME": env("COUNTERSIGN_TEST_SQLITE", default=str(DATA_DIR / "test.sqlite3"))},
+        }
+    }
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+else:
+    DATABASES = {"default": env.db("DATABASE_URL")}
+    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database; without it SQLite is used.")
+    DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c lock_timeout=4500"
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env("REDIS_URL", default="")
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+AUTH_USER_MODEL = "workspaces.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None
+GUARDIAN_MONKEY_PATCH_USER = False
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MANIFEST_STRICT = False
+
+DEFAULT_FROM_EMAIL = env("COUNTERSIGN_MAIL_FROM", default=f"countersign@{public.hostname}")
+if mail := env("COUNTERSIGN_SMTP_URL", default=""):
+    vars().update(env.email_url_config(mail))
+    EMAIL_TIMEOUT = 10
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "outbox"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "governance.api.problem",
+}
+
+# Which log ids, and which agents in them, a person may read: answered by the app that knows people.
+AUDIT_READERS = "workspaces.access.readable"
+
+# The gate: seconds a caller may wait for an answer, checks a second and burst allowed per key.
+GATE_DEADLINE = env.float("COUNTERSIGN_GATE_DEADLINE", default=4.5)
+GATE_RATE = env.float("COUNTERSIGN_GATE_RATE", default=500)
+GATE_BURST = env.int("COUNTERSIGN_GATE_BURST", default=1000)
+GATE_BATCH = env.int("COUNTERSIGN_GATE_BATCH", default=256)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env("COUNTERSIGN_LOG_LEVEL", default="WARNING")},
+}

@@ -1,0 +1,31 @@
+"""What of this app is configuration, and the entries that it writes."""
+
+from audit.registry import register_kind, register_types
+from governance.models import PolicyVersion
+
+SENTENCES = {
+    "governance.policy.drafted": "{actor} drafted a policy.",
+    "governance.policy.published": "{actor} published a policy.",
+    "governance.check.allowed": "{agent} was allowed to use {tool}.",
+    "governance.check.denied": "{agent} was denied {tool}.",
+    "governance.check.pending": "{agent} waits for people before it may use {tool}.",
+    "governance.check.simulated": "{agent} asked what would become of {tool}.",
+    "governance.check.throttled": "Keys of {agent} asked too often.",
+    "governance.outcome.reported": "{agent} reported what became of {tool}.",
+    "governance.outcome.unreported": "{agent} never reported what became of {tool}.",
+    "governance.approval.started": "People were asked about {tool} of {agent}.",
+    "governance.approval.voted": "{actor} voted on {tool} of {agent}.",
+    "governance.approval.settled": "The approval of {tool} for {agent} was settled: {outcome}.",
+    "governance.approval.link_refused": "A personal link to an approval was refused.",
+    "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
+}
+
+
+def register() -> None:
+    """Register this app's entry types and configuration tables."""
+    register_types(SENTENCES)
+    register_kind(
+        PolicyVersion,
+        rows_of=lambda log_id: PolicyVersion.objects.filter(workspace__log_id=log_id),
+        touches=lambda row: ("policy", row.pk),
+    )

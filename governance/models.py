@@ -1,0 +1,250 @@
+"""Policy versions, decisions, what the decision path remembers of agents, and approvals."""
+
+from functools import partial
+
+from django.db import models
+from django.db.models import Q
+from viewflow.workflow.models import Process
+
+from workspaces.identifiers import public_id
+from workspaces.models import Agent, User, Workspace
+
+
+class PolicyVersion(models.Model):
+    """The rules of a workspace at one time. The content never changes; its hash is its name."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        IN_FORCE = "in_force", "In force"
+        RETIRED = "retired", "Retired"
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="policy_versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=80, help_text="pol_<SHA-256 of the canonical content>.")
+    content = models.JSONField(help_text="The rules, as in the workspace file.")
+    status = models.CharField(max_length=8, choices=Status, default=Status.DRAFT)
+    note = models.CharField(max_length=500, blank=True)
+    drafted_by = models.CharField(max_length=200)
+    published_by = models.CharField(max_length=200, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "number"], name="one_policy_version_per_number"),
+            models.UniqueConstraint(
+                fields=["workspace"], condition=Q(status="in_force"), name="one_policy_in_force"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number} ({self.status})"
+
+
+class AgentState(models.Model):
+    """What the decision path remembers of one agent."""
+
+    agent = models.OneToOneField(Agent, models.CASCADE, primary_key=True, related_name="state")
+    seq = models.BigIntegerField(default=0, help_text="Decisions so far; the answer's agent_seq.")
+    labels = models.JSONField(default=dict, help_text="Label → when a call that carries it was last allowed.")
+    sessions = models.JSONField(default=list, help_text="When sessions were begun in the last hour.")
+
+    def __str__(self) -> str:
+        return f"state of {self.agent_id}"
+
+
+class Session(models.Model):
+    """One run of an agent, by the name it gave: what its allowed calls brought into it."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="sessions")
+    name = models.CharField(max_length=200, blank=True)
+    labels = models.JSONField(default=list)
+    tools = models.JSONField(default=list)
+    calls = models.JSONField(default=list, help_text="Digests of the latest calls, newest last.")
+    allowed = models.BigIntegerField(default=0)
+    started = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "name"], name="one_session_per_name")]
+
+    def __str__(self) -> str:
+        return self.name or "default session"
+
+
+class Counter(models.Model):
+    """The sliding window of one ``limit`` rule for one agent, session or workspace."""
+
+    key = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of workspace, rule, measure, scope.")
+    buckets = models.JSONField(default=list, help_text="[[start of bucket, amount], …] in the rule's unit.")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Decision(models.Model):
+    """An answer that has a life after it was given: an allow until its outcome, or a call that has an id."""
+
+    class Status(models.TextChoices):
+        ALLOWED = "allowed"
+        PENDING = "pending"
+        DENIED = "denied"
+
+    class Outcome(models.TextChoices):
+        NONE = "none", "none expected"
+        OPEN = "open", "not reported yet"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        SKIPPED = "skipped"
+        UNREPORTED = "unreported", "never reported: counts as done"
+
+    public_id = models.CharField(max_length=40, unique=True, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="decisions", db_constraint=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="decisions", db_constraint=False)
+    status = models.CharField(max_length=8, choices=Status)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN)
+    tool = models.CharField(max_length=200)
+    session = models.CharField(max_length=200, blank=True)
+    trusts_reports = models.BooleanField(default=False)
+    entry_index = models.BigIntegerField()
+    created = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["lease_until"], condition=Q(outcome__in=["open", "running"]), name="decision_awaiting_outcome"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Call(models.Model):
+    """What (agent, session, call_id) was decided: asked again, the same call finds its answer."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False)
+    session = models.CharField(max_length=200, blank=True)
+    call_id = models.CharField(max_length=200)
+    digest = models.BinaryField(help_text="SHA-256 over the canonical tool and arguments.")
+    decision = models.CharField(max_length=40)
+    approval = models.CharField(max_length=40, blank=True)
+    answer = models.BinaryField(help_text="The answer as it was sent.")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "session", "call_id"], name="one_call_per_id")]
+
+    def __str__(self) -> str:
+        return self.call_id
+
+
+class Idempotency(models.Model):
+    """An Idempotency-Key of an agent, the hash of its body, and the answer it got."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False)
+    route = models.CharField(max_length=20)
+    key = models.CharField(max_length=200)
+    body_digest = models.BinaryField()
+    decision = models.CharField(max_length=40)
+    epoch = models.BigIntegerField(help_text="Sum of the epochs that the answer rests on.")
+    answer = models.BinaryField()
+    created = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="Until when the decision is open.")
+
+    class Meta:
+        verbose_name_plural = "idempotency records"
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "route", "key"], name="one_answer_per_idempotency_key")
+        ]
+        indexes = [models.Index(fields=["created"], name="idempotency_by_age")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Approval(models.Model):
+    """A call that waits for people. Its status has one writer: ``governance.outcomes``."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Waiting"
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        EXPIRED = "expired", "Expired"
+        CANCELLED = "cancelled", "Cancelled"
+
+    public_id = models.CharField(max_length=40, unique=True, editable=False, default=partial(public_id, "apr"))
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="approvals")
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="approvals")
+    decision = models.CharField(max_length=40, help_text="The pending decision that asked.")
+    tool = models.CharField(max_length=200)
+    action = models.CharField(max_length=10)
+    risk = models.CharField(max_length=10)
+    session = models.CharField(max_length=200, blank=True)
+    binding = models.CharField(max_length=64, help_text="HMAC of the exact call that is approved.")
+    lifts = models.JSONField(help_text="Digests of the rules it lifts, and nothing else.")
+    requirements = models.JSONField(
+        help_text='One per matched rule: [{"rule": name, "ask": …, "reviewers": [user pk, …], "quorum": k}, …].'
+    )
+    on_behalf_of = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    epoch = models.BigIntegerField(help_text="Sum of the epochs of agent, workspace; older ones are void.")
+    status = models.CharField(max_length=9, choices=Status, default=Status.PENDING)
+    created = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.CharField(max_length=40, blank=True, help_text="The decision that used it, once.")
+    entry_index = models.BigIntegerField(help_text="The pending decision's entry, whose Detail holds the arguments.")
+    process = models.OneToOneField(
+        Process, models.PROTECT, null=True, blank=True, related_name="approval", editable=False
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["agent"], condition=Q(status="pending"), name="approval_open_by_agent"),
+            models.Index(fields=["expires_at"], condition=Q(status="pending"), name="approval_open_by_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool} ({self.status})"
+
+
+class Vote(models.Model):
+    """One reviewer's answer to one approval."""
+
+    class KnownBy(models.TextChoices):
+        SESSION = "session", "signed in"
+        LINK = "link", "personal link and code from the mail"
+
+    approval = models.ForeignKey(Approval, models.CASCADE, related_name="votes")
+    person = models.ForeignKey(User, models.PROTECT, related_name="votes")
+    approve = models.BooleanField()
+    known_by = models.CharField(max_length=10, choices=KnownBy)
+    entry_index = models.BigIntegerField(help_text="The vote's entry, whose Detail holds the comment.")
+    created = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_vote_per_reviewer")]
+
+    def __str__(self) -> str:
+        return f"{self.person}: {'approve' if self.approve else 'reject'}"
+
+
+class ApprovalLink(models.Model):
+    """A reviewer's personal link to one approval; link and code are kept as hashes only."""
+
+    approval = models.ForeignKey(Approval, models.CASCADE, related_name="links")
+    person = models.ForeignKey(User, models.CASCADE, related_name="+")
+    digest = models.BinaryField(unique=True)
+    code_digest = models.BinaryField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_link_per_reviewer")]
+
+    def __str__(self) -> str:
+        return f"link of {self.person_id} to {self.approval_id}"
