@@ -5,13 +5,12 @@ continuous integration, such a skip is a failure, so that a missing program neve
 """
 
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -85,6 +84,7 @@ class PostgresServer:
     binaries: Path
     folder: Path
     port: int
+    account: str | None  # the system's user that runs it; None is whoever runs the tests
     user: str = "countersign"
 
     @property
@@ -127,19 +127,22 @@ class PostgresServer:
         self._run("dropdb", "--force", "--if-exists", *where, name)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [*as_postgres(), str(self.binaries / program), *map(str, arguments)]
+        command = [str(self.binaries / program), *map(str, arguments)]
         # The server inherits these handles: a pipe would keep the test waiting for its end.
         with (self.folder / "commands.log").open("ab") as log:
             done = subprocess.run(
-                command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+                command,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self.account,
+                group=self.account,
+                extra_groups=None if self.account is None else [],
+                check=False,
             )
         if done.returncode:
             raise RuntimeError(f"{program} failed:\n{(self.folder / 'commands.log').read_text()[-2000:]}")
-
-
-def as_postgres() -> Sequence[str]:
-    """The prefix of a command that PostgreSQL refuses to run as root."""
-    return ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
 
 
 def postgres_binaries() -> Path:
@@ -161,10 +164,10 @@ def postgres_server() -> Iterator[PostgresServer]:
     # Not pytest's own folder: user postgres may not enter that, and a socket's path has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="countersign-postgres-"))
     try:
-        if as_postgres():
-            owner = pwd.getpwnam("postgres")
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
-        server = PostgresServer(binaries, folder, free_port())
+        account = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
+        if account is not None:
+            shutil.chown(folder, account, account)
+        server = PostgresServer(binaries, folder, free_port(), account)
         server.initialize()
         server.start()
         try:
