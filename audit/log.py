@@ -135,6 +135,7 @@ class Writer:
         agent: str = "",
         tool: str = "",
         resource: str = "",
+        outcome: str = "",
         log_id: int | None = None,
     ) -> Appended:
         """Add the entry of a configuration change: the state of each saved row, the key of each removed one.
@@ -156,6 +157,7 @@ class Writer:
             agent=agent,
             tool=tool,
             resource=resource,
+            outcome=outcome,
             data={**(data or {}), "rows": rows, "revision": head.next_revision},
             detail=private or None,
             log_id=head.log_id,

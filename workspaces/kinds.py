@@ -15,6 +15,7 @@ SENTENCES = {
     "workspaces.person.created": "{actor} created a person.",
     "workspaces.person.changed": "{actor} changed a person.",
     "workspaces.person.signed_in": "{actor} signed in.",
+    "workspaces.link.created": "{actor} made a one-time sign-in link for a person.",
     "workspaces.member.changed": "{actor} changed what a person may do here.",
     "workspaces.reviewers.changed": "{actor} changed a reviewer group.",
     "workspaces.list.changed": "{actor} changed a named list.",
@@ -42,7 +43,9 @@ def register() -> None:
     def rows(model: type[Model], path: str) -> Callable[[int], QuerySet[Any]]:
         return lambda log_id: model._default_manager.filter(**{path: log_id})
 
-    register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"))
+    # Why somebody stands as they do is a person's free text, and stays out of the bodies.
+    reason = ("standing_reason",)
+    register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"), private=reason)
     register_kind(
         models.User,
         rows_of=lambda log_id: models.User.objects.filter(
@@ -52,7 +55,10 @@ def register() -> None:
         omit=("last_login",),
     )
     register_kind(
-        models.Workspace, rows_of=rows(models.Workspace, "log_id"), touches=lambda row: ("workspace", row.pk)
+        models.Workspace,
+        rows_of=rows(models.Workspace, "log_id"),
+        private=reason,
+        touches=lambda row: ("workspace", row.pk),
     )
     for model in (models.Membership, models.ReviewerGroup, models.Role):
         register_kind(model, rows_of=rows(model, inside))
@@ -60,8 +66,13 @@ def register() -> None:
         models.ReviewerGroupMember, rows_of=rows(models.ReviewerGroupMember, f"reviewer_group__{inside}")
     )
     register_kind(models.WorkspacePermission, rows_of=rows(models.WorkspacePermission, "content_object__log_id"))
-    for model, name in ((models.Tool, "tool"), (models.Resource, "resource"), (models.NamedList, "list"),
-                        (models.Agent, "agent")):  # fmt: skip
+    register_kind(
+        models.Agent,
+        rows_of=rows(models.Agent, inside),
+        private=reason,
+        touches=lambda row: ("agent", row.pk),
+    )
+    for model, name in ((models.Tool, "tool"), (models.Resource, "resource"), (models.NamedList, "list")):
         register_kind(model, rows_of=rows(model, inside), touches=lambda row, name=name: (name, row.pk))  # type: ignore[misc]
     for model in (models.ActsFor, models.AgentRole, models.AgentKey):
         register_kind(

@@ -82,6 +82,7 @@ class Installation(models.Model):
     log = models.OneToOneField(Log, models.PROTECT)
     standing = models.CharField(max_length=12, choices=Standing, default=Standing.ACTIVE)
     standing_reason = models.CharField(max_length=500, blank=True)
+    observe_until = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"installation ({self.standing})"
