@@ -1,0 +1,341 @@
+"""Patterns over resources, and an index that finds the matching ones among many.
+
+A pattern is a resource with `*` in it, compared part by part. A `*` stands for any run of characters inside
+its part, also for none. In a user, a host and a mail address it never crosses `/ ? # @ : ,`, encoded or
+not; in a path it crosses everything; in a query it stays inside its parameter and crosses no `/`, unless it
+is the whole query. A part that the pattern leaves out must be absent (a port: the scheme's own), with one
+exception: a path that ends in `*` covers every query too, so that `https://shop.test/*` means all of that
+host, in a grant as in a denial. `?*` means any query or none, `:*` any port or none. The scheme is written
+out.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from workspaces.hosts import AmbiguousResource, canonical_ipv6, canonical_mailbox, canonical_name, fold
+from workspaces.locators import (
+    DEFAULT_PORTS,
+    MAX_LENGTH,
+    SCHEME,
+    Parts,
+    canonical_authority_text,
+    canonical_path_text,
+    canonical_port,
+    canonical_query,
+    check_text,
+    parts,
+    unsplit,
+)
+
+Matcher = Callable[[str], bool]
+Key = TypeVar("Key", bound=Hashable)
+Place = TypeVar("Place")
+
+_AUTHORITY_BARRIER = re.compile(r"(%(?:2F|3F|23|40|3A|2C)|[/?#@:,])")
+_QUERY_BARRIER = re.compile(r"([/&])")
+_HOST_GLOB = re.compile(r"[a-z0-9_.*-]+").fullmatch
+_LOCAL_GLOB = re.compile(r"[A-Za-z0-9_+=~&'$.*-]+").fullmatch
+_TRIPLET = re.compile(r"%([0-9A-F]{2})")
+_STARS = re.compile(r"\*{2,}")
+
+
+class PatternError(ValueError):
+    """A pattern that is malformed, or could never match a normalized resource. The message says why."""
+
+
+class Pattern:
+    """A compiled pattern. `text` is what was written, `canonical` its one spelling."""
+
+    __slots__ = ("_host", "_path", "_port", "_query", "_user", "canonical", "form", "text")
+
+    def __init__(self, text: str, form: Parts) -> None:
+        self.text = text
+        self.form = form
+        self.canonical = unsplit(form)
+        self._user = _matcher(form.user, _AUTHORITY_BARRIER)
+        self._host = _matcher(form.host, _AUTHORITY_BARRIER)
+        self._port = None if form.port == "*" else form.port
+        self._path = _matcher(form.path, None)
+        self._query = _query_matcher(form)
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """Compile `text`; raises PatternError."""
+        try:
+            return cls(text, _canonical(text))
+        except AmbiguousResource as error:
+            raise PatternError(f"This pattern can never match: {error.message}.") from error
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+    def matches(self, resource: str) -> bool:
+        """Whether this pattern covers the normalized `resource`."""
+        return self.covers(parts(resource))
+
+    def covers(self, of: Parts) -> bool:
+        """The same for a resource taken apart already."""
+        scheme, user, host, port, path, query = of
+        return (
+            scheme == self.form.scheme
+            and self._path(path)
+            and self._host(host)
+            and (self._port is None or port == self._port)
+            and self._user(user)
+            and self._query(query)
+        )
+
+
+def _canonical(text: str) -> Parts:
+    """The canonical parts of a pattern; raises PatternError or AmbiguousResource."""
+    if len(text) > MAX_LENGTH:
+        raise PatternError(f"A pattern has at most {MAX_LENGTH:,} characters.")
+    check_text(text)
+    scheme, colon, rest = _STARS.sub("*", text).partition(":")
+    scheme = fold(scheme)
+    if not colon or not SCHEME(scheme):
+        raise PatternError("A pattern begins with a scheme that is written out, as in https://host/path*.")
+    if "#" in rest:
+        raise PatternError("A pattern has no # in it; in a name it is written %23.")
+    if scheme == "mailto":
+        return _canonical_mailbox(rest)
+    rest, mark, query = rest.partition("?")
+    form = _canonical_address(scheme, rest)
+    if not mark:
+        return form
+    return form._replace(query="*".join(canonical_query(scheme, piece) for piece in query.split("*")))
+
+
+def _canonical_mailbox(rest: str) -> Parts:
+    local, at, domain = rest.partition("@")
+    if not at or "@" in domain:
+        raise PatternError("A mail pattern is one address, as in mailto:*@customers.test.")
+    if "*" not in rest:
+        local, domain = canonical_mailbox(rest)
+    elif not _LOCAL_GLOB(local):
+        raise PatternError("The part before the @ has characters that no accepted mail address has.")
+    else:
+        domain = _canonical_host("mailto", domain)
+    return Parts("mailto", local, domain, "", "", None)
+
+
+def _canonical_address(scheme: str, rest: str) -> Parts:
+    if rest[:2] != "//":
+        if scheme in DEFAULT_PORTS or scheme == "file":
+            raise PatternError(f"A pattern for {scheme} begins with {scheme}://.")
+        if rest[:1] in ("", "/"):
+            raise PatternError("The pattern names nothing after its scheme.")
+        return Parts(scheme, "", "", "", _canonical_path(scheme, rest, rooted=False), None)
+    authority, slash, path = rest[2:].partition("/")
+    user, at, host = authority.rpartition("@")
+    host, colon, port = (host, "", "") if host[-1:] == "]" else host.partition(":")
+    if scheme == "file" and authority:
+        raise PatternError("A file pattern has an absolute path and no host: file:///folder/*.")
+    if not host and (at or colon or not slash or scheme in DEFAULT_PORTS):
+        raise PatternError("The pattern has no host; write * for any.")
+    if at and (not user or scheme in DEFAULT_PORTS):
+        raise PatternError("No accepted address of this scheme has this user name in it.")
+    for piece in user.split("*"):
+        canonical_authority_text(piece)
+    return Parts(
+        scheme,
+        user,
+        _canonical_host(scheme, host),
+        port if port == "*" or not colon else canonical_port(scheme, port),
+        _canonical_path(scheme, slash + path, rooted=True),
+        None,
+    )
+
+
+def _canonical_host(scheme: str, host: str) -> str:
+    if host[:1] == "[" and host[-1:] == "]":
+        return canonical_ipv6(host[1:-1])
+    if scheme not in DEFAULT_PORTS and scheme != "mailto":
+        for piece in host.split("*"):
+            canonical_authority_text(piece)
+        if host and not host.strip("."):
+            raise PatternError("The host is made of dots.")
+        return host
+    if "*" not in host:
+        return canonical_name(host)
+    host = fold(host)
+    if not _HOST_GLOB(host) or ".." in host or host[0] == "." or host[-1] == ".":
+        raise PatternError(
+            "A host with * has letters, digits, hyphens and single dots; other scripts as xn-- labels."
+        )
+    return host
+
+
+def _canonical_path(scheme: str, path: str, *, rooted: bool) -> str:
+    path = "*".join(canonical_path_text(scheme, piece) for piece in path.split("*"))
+    segments = path.split("/")
+    inner = segments[1 if rooted else 0 : -1]
+    if "" in inner or "." in segments or ".." in segments:
+        raise PatternError("The path has empty or dot segments, which no accepted resource has.")
+    return path or ("/" if scheme in DEFAULT_PORTS else "")
+
+
+def _query_matcher(form: Parts) -> Callable[[str | None], bool]:
+    if form.query == "*" or (form.query is None and form.path[-1:] == "*"):
+        return lambda query: True
+    if form.query is None:
+        return lambda query: query is None
+    text = _matcher(form.query, _QUERY_BARRIER)
+    return lambda query: query is not None and text(query)
+
+
+def _matcher(glob: str, barrier: re.Pattern[str] | None) -> Matcher:
+    """A predicate for one part: `*` matches any text that holds no `barrier`."""
+    if "*" not in glob:
+        return glob.__eq__
+    plain = _glob(glob)
+    if barrier is None:
+        return plain
+    # A star crosses no barrier, so glob and text have the same barriers in the same order, and match
+    # between them.
+    spans = [_glob(span) if "*" in span else span.__eq__ for span in barrier.split(glob)]
+
+    def matches(text: str) -> bool:
+        found = barrier.split(text)
+        if len(found) == 1 == len(spans):
+            return plain(text)
+        return len(found) == len(spans) and all(span(part) for span, part in zip(spans, found, strict=True))
+
+    return matches
+
+
+def _glob(glob: str) -> Matcher:
+    """A predicate for text with stars that cross everything; linear in the text, whatever the stars."""
+    first, *middle, last = _atoms(glob).split("*")
+    shortest = len(first) + len(last)
+
+    def matches(text: str) -> bool:
+        if "%" in text:
+            text = _atoms(text)
+        if len(text) < shortest or not text.startswith(first) or not text.endswith(last):
+            return False
+        position, end = len(first), len(text) - len(last)
+        for piece in middle:
+            position = text.find(piece, position, end)
+            if position < 0:
+                return False
+            position += len(piece)
+        return True
+
+    return matches
+
+
+def _atoms(text: str) -> str:
+    """One character for each percent-encoded byte, so that no star ends inside of one (`*A` is not `%2A`)."""
+    return _TRIPLET.sub(lambda match: chr(0x100 + int(match[1], 16)), text)
+
+
+class _Affixes(Generic[Place]):
+    """Places found by the literal text before the first star of a part, or after its last one.
+
+    A look-up costs one dictionary access for each distinct length of affix, however many affixes there are.
+    """
+
+    def __init__(self, make: Callable[[], Place], *, suffix: bool = False) -> None:
+        self._make = make
+        self._suffix = suffix
+        self._tables: dict[int, dict[str, Place]] = {}
+
+    def at(self, affix: str) -> Place:
+        table = self._tables.setdefault(len(affix), {})
+        if affix not in table:
+            table[affix] = self._make()
+        return table[affix]
+
+    def found(self, text: str) -> list[Place]:
+        size = len(text)
+        places = []
+        for length, table in self._tables.items():
+            if length <= size:
+                place = table.get(text[size - length :] if self._suffix else text[:length])
+                if place is not None:
+                    places.append(place)
+        return places
+
+
+class _Paths(Generic[Key]):
+    """The entries of one host, by path."""
+
+    def __init__(self) -> None:
+        self.exact: dict[str, list[tuple[Key, Pattern]]] = {}
+        self.prefixes: _Affixes[list[tuple[Key, Pattern]]] = _Affixes(list)
+
+    def at(self, path: str) -> list[tuple[Key, Pattern]]:
+        literal, star, _ = path.partition("*")
+        return self.prefixes.at(literal) if star else self.exact.setdefault(path, [])
+
+
+class _Hosts(Generic[Key]):
+    """The entries of one scheme, by host."""
+
+    def __init__(self) -> None:
+        self.exact: dict[str, _Paths[Key]] = {}
+        self.prefixes: _Affixes[_Paths[Key]] = _Affixes(_Paths)
+        self.suffixes: _Affixes[_Paths[Key]] = _Affixes(_Paths, suffix=True)
+
+    def at(self, host: str) -> _Paths[Key]:
+        if "*" not in host:
+            return self.exact.setdefault(host, _Paths())
+        suffix = host.rpartition("*")[2]
+        return self.suffixes.at(suffix) if suffix else self.prefixes.at(host.partition("*")[0])
+
+    def found(self, host: str) -> list[_Paths[Key]]:
+        places = self.prefixes.found(host) + self.suffixes.found(host)
+        exact = self.exact.get(host)
+        if exact is not None:
+            places.append(exact)
+        return places
+
+
+class PatternSet(Generic[Key]):
+    """Many patterns, each filed under a key; `match` looks only at those that share literal text with a
+    resource.
+
+    A key may have several patterns. The same key and pattern may be added once more without effect on
+    answers.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Key, Pattern]] = ()) -> None:
+        self._whole: dict[str, list[tuple[Key, Pattern]]] = {}
+        self._schemes: dict[str, _Hosts[Key]] = {}
+        self._filed: dict[Key, list[list[tuple[Key, Pattern]]]] = {}
+        for key, pattern in entries:
+            self.add(key, pattern)
+
+    def add(self, key: Key, pattern: Pattern) -> None:
+        """File `pattern` under `key`, beside what `key` has already."""
+        form = pattern.form
+        if "*" in pattern.canonical:
+            place = self._schemes.setdefault(form.scheme, _Hosts()).at(form.host).at(form.path)
+        else:
+            place = self._whole.setdefault(pattern.canonical, [])
+        place.append((key, pattern))
+        self._filed.setdefault(key, []).append(place)
+
+    def discard(self, key: Key) -> None:
+        """Forget all patterns of `key`; an unknown key is no error."""
+        for place in self._filed.pop(key, ()):
+            place[:] = [entry for entry in place if entry[0] != key]
+
+    def match(self, resource: str) -> list[Key]:
+        """The keys with a pattern that covers the normalized `resource`, each once, in no set order."""
+        keys = {key: None for key, _ in self._whole.get(resource, ())}
+        of = parts(resource)
+        hosts = self._schemes.get(of.scheme)
+        if hosts is not None:
+            for paths in hosts.found(of.host):
+                candidates = paths.prefixes.found(of.path)
+                exact = paths.exact.get(of.path)
+                if exact:
+                    candidates.append(exact)
+                for entries in candidates:
+                    for key, pattern in entries:
+                        if pattern.covers(of):
+                            keys[key] = None
+        return list(keys)
