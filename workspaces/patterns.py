@@ -301,15 +301,17 @@ class PatternSet(Generic[Key]):
     answers.
     """
 
-    def __init__(self, entries: Iterable[tuple[Key, Pattern]] = ()) -> None:
+    def __init__(self, entries: Iterable[tuple[Key, Pattern | str]] = ()) -> None:
         self._whole: dict[str, list[tuple[Key, Pattern]]] = {}
         self._schemes: dict[str, _Hosts[Key]] = {}
         self._filed: dict[Key, list[list[tuple[Key, Pattern]]]] = {}
         for key, pattern in entries:
             self.add(key, pattern)
 
-    def add(self, key: Key, pattern: Pattern) -> None:
-        """File `pattern` under `key`, beside what `key` has already."""
+    def add(self, key: Key, pattern: Pattern | str) -> None:
+        """File `pattern` under `key`, beside what `key` has already. Raises PatternError for bad text."""
+        if isinstance(pattern, str):
+            pattern = Pattern.parse(pattern)
         form = pattern.form
         if "*" in pattern.canonical:
             place = self._schemes.setdefault(form.scheme, _Hosts()).at(form.host).at(form.path)
