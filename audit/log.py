@@ -205,13 +205,14 @@ def write(*log_ids: int) -> Iterator[Writer]:
 
 @contextmanager
 def joined(outer: Writer, log_ids: Sequence[int]) -> Iterator[Writer]:
-    """The outer write again; what the block added is taken back when it raises."""
+    """The outer write, narrowed to these logs; what the block added is taken back when it raises."""
     if not set(log_ids) <= outer.heads.keys():
         raise OutOfOrder(f"Logs {log_ids} must be locked by the outermost write, which holds {list(outer.heads)}.")
-    marks = [(head, len(head.entries), len(head.changes)) for head in outer.heads.values()]
+    own = {log_id: outer.heads[log_id] for log_id in log_ids}
+    marks = [(head, len(head.entries), len(head.changes)) for head in own.values()]
     try:
         with transaction.atomic():
-            yield outer
+            yield Writer(own, outer.now)
     except BaseException:
         for head, entries, changes in marks:
             del head.entries[entries:]

@@ -75,7 +75,9 @@ class Session(models.Model):
 class Counter(models.Model):
     """The sliding window of one ``limit`` rule for one agent, session or workspace."""
 
-    key = models.CharField(max_length=64, primary_key=True, help_text="SHA-256 of workspace, rule, measure, scope.")
+    key = models.CharField(
+        max_length=64, primary_key=True, help_text="SHA-256 of workspace, rule, measure, scope."
+    )
     buckets = models.JSONField(default=list, help_text="[[start of bucket, amount], …] in the rule's unit.")
 
     def __str__(self) -> str:
@@ -83,15 +85,9 @@ class Counter(models.Model):
 
 
 class Decision(models.Model):
-    """An answer that has a life after it was given: an allow until its outcome, or a call that has an id."""
-
-    class Status(models.TextChoices):
-        ALLOWED = "allowed"
-        PENDING = "pending"
-        DENIED = "denied"
+    """An allowed call, from the answer until its outcome. Denials live in the log, waiting calls as approvals."""
 
     class Outcome(models.TextChoices):
-        NONE = "none", "none expected"
         OPEN = "open", "not reported yet"
         RUNNING = "running"
         SUCCEEDED = "succeeded"
@@ -102,7 +98,6 @@ class Decision(models.Model):
     public_id = models.CharField(max_length=40, unique=True, editable=False)
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="decisions", db_constraint=False)
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="decisions", db_constraint=False)
-    status = models.CharField(max_length=8, choices=Status)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN)
     tool = models.CharField(max_length=200)
     session = models.CharField(max_length=200, blank=True)
@@ -115,7 +110,9 @@ class Decision(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["lease_until"], condition=Q(outcome__in=["open", "running"]), name="decision_awaiting_outcome"
+                fields=["lease_until"],
+                condition=Q(outcome__in=["open", "running"]),
+                name="decision_awaiting_outcome",
             )
         ]
 
@@ -132,11 +129,14 @@ class Call(models.Model):
     digest = models.BinaryField(help_text="SHA-256 over the canonical tool and arguments.")
     decision = models.CharField(max_length=40)
     approval = models.CharField(max_length=40, blank=True)
+    epoch = models.BigIntegerField(help_text="Sum of the epochs that the answer rests on.")
     answer = models.BinaryField(help_text="The answer as it was sent.")
     expires_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agent", "session", "call_id"], name="one_call_per_id")]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "session", "call_id"], name="one_call_per_id")
+        ]
 
     def __str__(self) -> str:
         return self.call_id
@@ -150,6 +150,7 @@ class Idempotency(models.Model):
     key = models.CharField(max_length=200)
     body_digest = models.BinaryField()
     decision = models.CharField(max_length=40)
+    approval = models.CharField(max_length=40, blank=True)
     epoch = models.BigIntegerField(help_text="Sum of the epochs that the answer rests on.")
     answer = models.BinaryField()
     created = models.DateTimeField()
@@ -166,6 +167,15 @@ class Idempotency(models.Model):
         return self.key
 
 
+class ApprovalProcess(Process):
+    """viewflow's own row of an approval's process, as a proxy with permissions of its own."""
+
+    class Meta:
+        proxy = True
+        # viewflow adds "manage" when flows.py is imported; without it here a migration would depend on that.
+        default_permissions = ("view", "manage")
+
+
 class Approval(models.Model):
     """A call that waits for people. Its status has one writer: ``governance.outcomes``."""
 
@@ -176,7 +186,9 @@ class Approval(models.Model):
         EXPIRED = "expired", "Expired"
         CANCELLED = "cancelled", "Cancelled"
 
-    public_id = models.CharField(max_length=40, unique=True, editable=False, default=partial(public_id, "apr"))
+    public_id = models.CharField(
+        max_length=40, unique=True, editable=False, default=partial(public_id, "apr")
+    )
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="approvals")
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="approvals")
     decision = models.CharField(max_length=40, help_text="The pending decision that asked.")
@@ -187,7 +199,8 @@ class Approval(models.Model):
     binding = models.CharField(max_length=64, help_text="HMAC of the exact call that is approved.")
     lifts = models.JSONField(help_text="Digests of the rules it lifts, and nothing else.")
     requirements = models.JSONField(
-        help_text='One per matched rule: [{"rule": name, "ask": …, "reviewers": [user pk, …], "quorum": k}, …].'
+        help_text='One per matched rule: [{"rule": name, "ask": …, "message": …, "reviewers": [user pk, …], '
+        '"owner_counts": bool, "quorum": k}, …].'
     )
     on_behalf_of = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     epoch = models.BigIntegerField(help_text="Sum of the epochs of agent, workspace; older ones are void.")
@@ -196,7 +209,9 @@ class Approval(models.Model):
     expires_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
     used_by = models.CharField(max_length=40, blank=True, help_text="The decision that used it, once.")
-    entry_index = models.BigIntegerField(help_text="The pending decision's entry, whose Detail holds the arguments.")
+    entry_index = models.BigIntegerField(
+        help_text="The pending decision's entry, whose Detail holds the arguments."
+    )
     process = models.OneToOneField(
         Process, models.PROTECT, null=True, blank=True, related_name="approval", editable=False
     )
@@ -204,7 +219,9 @@ class Approval(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["agent"], condition=Q(status="pending"), name="approval_open_by_agent"),
-            models.Index(fields=["expires_at"], condition=Q(status="pending"), name="approval_open_by_expiry"),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="pending"), name="approval_open_by_expiry"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -233,13 +250,16 @@ class Vote(models.Model):
 
 
 class ApprovalLink(models.Model):
-    """A reviewer's personal link to one approval; link and code are kept as hashes only."""
+    """A reviewer's personal link to one approval; link and code are kept as hashes only.
+
+    The row is there from the start of the process; the token comes into being with the mail that carries it.
+    """
 
     approval = models.ForeignKey(Approval, models.CASCADE, related_name="links")
     person = models.ForeignKey(User, models.CASCADE, related_name="+")
-    digest = models.BinaryField(unique=True)
-    code_digest = models.BinaryField()
-    attempts = models.PositiveSmallIntegerField(default=0)
+    digest = models.BinaryField(unique=True, null=True, blank=True)
+    code_digest = models.BinaryField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Wrong codes so far.")
     used_at = models.DateTimeField(null=True, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,0 +1,362 @@
+"""Admission's work: one batch of requests of one workspace, judged and recorded in one transaction.
+
+Each member sees what those before it did, so any split of a sequence into batches gives the same answers. The head
+row is locked throughout; whatever is written is written with one statement a table at the end.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from audit import log
+from billing.budgets import Ledger
+from governance import inquiries, reports, snapshot
+from governance.decide import Facts, Question, Verdict, decide
+from governance.memory import Memory, counter_key
+from governance.pending import open_approval
+from governance.recall import Answered, Recall
+from governance.records import Draft, Records
+from governance.requests import (
+    Answer,
+    ApprovalQuery,
+    Caller,
+    CheckRequest,
+    OutcomeReport,
+    Problem,
+    Request,
+    StandingQuery,
+    ThrottleNote,
+)
+from governance.snapshot import Snapshot
+from governance.subjects import AgentEntry, effective_standing
+
+TRIES = 4
+
+
+class Overtaken(RuntimeError):
+    """The configuration changed faster than it could be compiled; the caller may try again."""
+
+
+def admit(log_id: int, requests: Sequence[Request]) -> list[Answer]:
+    """Judge and record a batch; answers in the order of the requests. Raises what the database raises: nothing was
+    recorded then, and nobody may be answered ``allow``."""
+    current = snapshot.prepare(log_id)
+    for _ in range(TRIES):
+        try:
+            with log.write(log_id) as entries:
+                current.catch_up(entries.head())
+                batch = Batch(current, entries)
+                answers = batch.run(requests)
+            return [answer.encode() if isinstance(answer, Draft | Answered) else answer for answer in answers]
+        except snapshot.Behind:
+            current = snapshot.prepare(log_id, refresh=True)
+    raise Overtaken(f"The configuration of log {log_id} changed {TRIES} times while it was read.")
+
+
+class Batch:
+    """One transaction's view: the configuration, what is remembered, the money, and what will be written."""
+
+    def __init__(self, current: Snapshot, entries: log.Writer) -> None:
+        self.snapshot = current
+        self.entries = entries
+        self.now: datetime = entries.now
+        self.memory = Memory(current.workspace_id, self.now)
+        self.ledger = Ledger(current.workspace_id, self.now, current.timezone, current.budgets)
+        self.recall = Recall(self.now)
+        self.records = Records(current, entries)
+
+    def run(self, requests: Sequence[Request]) -> list[Answer | Draft | Answered]:
+        """Answer every request in order, then write down everything at once."""
+        self.load(requests)
+        answers = [self.answer(request) for request in requests]
+        if self.entries.head().entries:
+            self.entries.head().seal()
+            self.memory.store()
+            self.ledger.store()
+            self.records.store()
+        return answers
+
+    def load(self, requests: Sequence[Request]) -> None:
+        """Read once what the requests refer to."""
+        checks = [request for request in requests if isinstance(request, CheckRequest)]
+        callers = [(request.caller.agent_id, request.session) for request in checks]
+        callers += [(r.caller.agent_id, "") for r in requests if isinstance(r, StandingQuery)]
+        if callers:
+            self.memory.load(callers, self.counters(checks))
+            self.ledger.load(callers)
+            self.recall.load(checks)
+
+    def counters(self, checks: Sequence[CheckRequest]) -> list[str]:
+        """Keys of the counters that the checks' candidate rules look at."""
+        keys = []
+        for request in checks:
+            agent = self.snapshot.agent(request.caller.agent_id)
+            if agent is not None and request.tool in self.snapshot.tools:
+                for rule in self.snapshot.candidates(agent, request.tool):
+                    if rule.measure:
+                        keys.append(counter_key(self.snapshot.workspace_id, rule, agent.id, request.session))
+        return keys
+
+    def answer(self, request: Request) -> Answer | Draft | Answered:
+        """One answer; a key that is no good comes before everything else."""
+        agent = self.snapshot.agent(request.caller.agent_id)
+        if agent is None:
+            return KEY_PROBLEMS["key_revoked"]
+        if problem := judge_key(request.caller, agent, self.now):
+            return problem
+        self.records.note_key_use(agent.keys[request.caller.prefix].id)
+        handler: Callable[[AgentEntry, Any], Answer | Draft | Answered] = self.handlers[type(request)].__get__(self)
+        return handler(agent, request)
+
+    def standing(self, agent: AgentEntry) -> str:
+        """The agent's standing now, over all three scopes."""
+        current = self.snapshot
+        return effective_standing(
+            self.now,
+            (agent.standing, agent.observe_until),
+            (current.standing, current.observe_until),
+            (current.installation_standing, None),
+        )
+
+    def epoch(self, agent: AgentEntry) -> int:
+        """What stored answers and approvals must have been given under to still count."""
+        return agent.epoch + self.snapshot.epoch
+
+    def check(self, agent: AgentEntry, request: CheckRequest) -> Answer | Draft | Answered:
+        """Answer one check: again as before where it was asked before, judged otherwise."""
+        epoch = self.epoch(agent)
+        if request.dry_run:
+            return self.simulate(agent, request)
+        earlier = self.recall.keys.get((agent.id, request.idempotency_key)) if request.idempotency_key else None
+        if earlier is not None:
+            if not hmac.compare_digest(earlier.digest, request.body_digest):
+                return BODY_DIFFERS
+            if self.recall.is_open(earlier, epoch):
+                return earlier
+        call = self.recall.calls.get((agent.id, request.session, request.call_id)) if request.call_id else None
+        presented = request.approval
+        if call is not None:
+            if not hmac.compare_digest(call.digest, request.digest):
+                return CALL_ID_REUSED
+            if self.recall.is_open(call, epoch) and not (presented and presented != call.approval):
+                return call
+            presented = presented or call.approval
+        draft = self.decide(agent, request, presented, epoch)
+        self.remember(agent, request, draft, epoch)
+        return draft
+
+    def decide(self, agent: AgentEntry, request: CheckRequest, presented: str, epoch: int) -> Draft:
+        """Judge anew, hold money, open an approval where people are needed, and append the entry."""
+        question, facts = self.pose(agent, request)
+        verdict = decide(question, facts)
+        waiting = None
+        if verdict.decision == "pending" and presented:
+            refused = self.why_refused(agent, request, verdict, presented, epoch)
+            if refused == "pending":
+                waiting = self.recall.approvals[presented]
+            else:
+                lifted = frozenset(() if refused else self.recall.approvals[presented].lifts)
+                facts = self.facts(agent, request, question, lifted=lifted, refused=refused)
+                verdict = decide(question, facts)
+        decision = f"dec_{secrets.token_hex(16)}"
+        cost = self.reserve(agent, request, verdict, decision)
+        seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16])
+        draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
+        if verdict.decision == "pending" and waiting is None:
+            waiting = open_approval(self, agent, request, verdict, draft)
+        if waiting is not None:
+            self.records.attach(draft, waiting)
+        if verdict.decision == "allow":
+            self.take_effect(agent, request, verdict, decision, presented)
+        self.records.append(draft)
+        return draft
+
+    def why_refused(
+        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, presented: str, epoch: int
+    ) -> str:
+        """Why the presented approval does not lift what this call needs lifted; "" when it does."""
+        refused = self.recall.why_refused(presented, agent.id, epoch)
+        if refused in ("", "pending"):
+            bound = self.recall.approvals[presented].binding
+            if not hmac.compare_digest(bound, self.records.binding(agent, request, verdict)):
+                return "approval_mismatch"
+        return refused
+
+    def pose(self, agent: AgentEntry, request: CheckRequest) -> tuple[Question, Facts]:
+        """The question and the facts of one check."""
+        current = self.snapshot
+        tool = current.tools.get(request.tool)
+        question = Question(
+            agent=agent,
+            standing=self.standing(agent),
+            tool_name=request.tool,
+            tool=tool,
+            arguments=request.arguments,
+            rules=current.candidates(agent, request.tool) if tool else (),
+            patterns=current.patterns,
+            resource_labels=current.resource_labels,
+            lists=current.lists,
+            action=request.action,
+            resource=request.resource,
+            reason=request.reason,
+            on_behalf_of=request.on_behalf_of,
+            may_act_for=not request.on_behalf_of or inquiries.may_act_for(agent.id, request.on_behalf_of),
+            context=request.context,
+        )
+        return question, self.facts(agent, request, question)
+
+    def facts(
+        self,
+        agent: AgentEntry,
+        request: CheckRequest,
+        question: Question,
+        *,
+        lifted: frozenset[str] = frozenset(),
+        refused: str = "",
+    ) -> Facts:
+        session = self.memory.sessions[agent.id, request.session]
+        workspace = self.snapshot.workspace_id
+        return Facts(
+            now=self.now,
+            labels=self.memory.labels(agent.id, request.session, isolated=agent.isolated_runs),
+            tools=tuple(session.tools),
+            calls=session.allowed,
+            repeats=self.memory.repeats(agent.id, request.session, request.digest.hex()[:16]),
+            spend=self.ledger.spend_view(agent.id, request.session),
+            used={
+                rule.index: self.memory.used(
+                    counter_key(workspace, rule, agent.id, request.session), rule.rule.limit.per
+                )
+                for rule in question.rules
+                if rule.rule.limit
+            },
+            lifted=lifted,
+            refused=refused,
+        )
+
+    def reserve(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str) -> int:
+        """Hold the call's cost, or turn the verdict into a denial; budgets bind under ``observe`` too."""
+        if verdict.decision != "allow":
+            return 0
+        limit = agent.sessions_per_hour
+        if limit is not None and self.memory.sessions[agent.id, request.session].new:
+            if self.memory.sessions_begun(agent.id) >= limit:
+                deny(verdict, "rate_limited", f"This agent may begin {limit} sessions an hour; go on in an old one.")
+                return 0
+        cost = self.cost(request)
+        if cost:
+            if shortage := self.ledger.check(agent.id, request.session, cost):
+                deny(verdict, shortage.code, shortage.message, budget=shortage.budget)
+                return 0
+            self.ledger.hold(agent.id, request.session, cost, decision)
+        return cost
+
+    def cost(self, request: CheckRequest) -> int:
+        """Nano-dollars to hold: what the tool declares or the agent estimates, whichever is more."""
+        tool = self.snapshot.tools.get(request.tool)
+        declared = tool.compiled.declaration.cost_nanos if tool else None
+        return max(declared or 0, request.estimated_nanos or 0)
+
+    def take_effect(
+        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str, presented: str
+    ) -> None:
+        """An allowed call counts: in limits, in the session, and against the approval that it used."""
+        workspace = self.snapshot.workspace_id
+        for rule, amount in verdict.consumes:
+            if rule.rule.limit:
+                key = counter_key(workspace, rule, agent.id, request.session)
+                self.memory.count(key, rule.rule.limit.per, amount)
+        self.memory.note_allowed(agent.id, request.session, request.tool, verdict.labels)
+        if verdict.lifted or verdict.supervision_lifted:
+            approval = self.recall.approvals[presented]
+            approval.used_by = decision
+            self.records.used_approvals.append(approval)
+
+    def remember(self, agent: AgentEntry, request: CheckRequest, draft: Draft, epoch: int) -> None:
+        """Keep the answer under its call id and its idempotency key, for the next member of the batch too."""
+        if not (request.idempotency_key or request.call_id):
+            return
+        until = draft.open_until or self.now
+        if draft.answer["decision"] == "allow":
+            self.recall.outcomes[draft.decision] = "open"
+        if request.idempotency_key:
+            answered = Answered(request.body_digest, draft.decision, draft.approval, epoch, draft, self.now, until)
+            self.recall.keys[agent.id, request.idempotency_key] = answered
+            self.records.keys[agent.id, request.idempotency_key] = answered
+        if request.call_id:
+            key = agent.id, request.session, request.call_id
+            call = Answered(request.digest, draft.decision, draft.approval, epoch, draft, self.now, until)
+            self.recall.calls[key] = self.records.calls[key] = call
+
+    def simulate(self, agent: AgentEntry, request: CheckRequest) -> Draft:
+        """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
+        question, facts = self.pose(agent, request)
+        verdict = decide(question, facts)
+        if verdict.decision == "allow":
+            shortage = self.ledger.check(agent.id, request.session, self.cost(request))
+            if shortage:
+                deny(verdict, shortage.code, shortage.message, budget=shortage.budget)
+        draft = self.records.draft(
+            agent, request, verdict, facts, decision=f"dec_{secrets.token_hex(16)}", seq=0, cost=0
+        )
+        self.records.append(draft)
+        return draft
+
+    def report(self, agent: AgentEntry, request: OutcomeReport) -> Answer:
+        return reports.report(self.entries, agent, request)
+
+    def throttle(self, agent: AgentEntry, request: ThrottleNote) -> Answer:
+        self.entries.append(
+            "governance.check.throttled",
+            actor=f"agent:{agent.public_id}",
+            agent=agent.public_id,
+            data={"count": request.count},
+        )
+        return b""
+
+    def tell_standing(self, agent: AgentEntry, request: StandingQuery) -> Answer:
+        return inquiries.standing(self, agent)
+
+    def tell_approval(self, agent: AgentEntry, request: ApprovalQuery) -> Answer:
+        return inquiries.approval(agent, request.approval, self.now)
+
+    handlers = {
+        CheckRequest: check,
+        OutcomeReport: report,
+        ThrottleNote: throttle,
+        StandingQuery: tell_standing,
+        ApprovalQuery: tell_approval,
+    }
+
+
+def judge_key(caller: Caller, agent: AgentEntry, now: datetime) -> Problem | None:
+    """Why a key is no good now, or None. Judged under the lock: a revoked key is refused from that moment."""
+    key = agent.keys.get(caller.prefix)
+    if key is None or not hmac.compare_digest(key.digest, caller.digest):
+        return KEY_PROBLEMS["unknown_key"]
+    if key.revoked or agent.standing == "revoked":
+        return KEY_PROBLEMS["key_revoked"]
+    if key.expires_at is not None and key.expires_at <= now:
+        return KEY_PROBLEMS["key_expired"]
+    return None
+
+
+def deny(verdict: Verdict, code: str, message: str, **more: Any) -> None:
+    """Turn a verdict into a denial for a reason found after the rules."""
+    verdict.decision, verdict.code = "deny", code
+    verdict.reasons.insert(0, {"code": code, "effect": "deny", "message": message, **more})
+
+
+KEY_PROBLEMS = {
+    "unknown_key": Problem(401, "unknown_key", "No agent has this key; check that it was pasted whole."),
+    "key_revoked": Problem(401, "key_revoked", "This key was revoked; ask the agent's owner for a new one."),
+    "key_expired": Problem(401, "key_expired", "This key has expired; ask the agent's owner for a new one."),
+}
+BODY_DIFFERS = Problem(
+    409, "idempotency_key_reused", "This Idempotency-Key came with another body before; use a new one for a new call."
+)
+CALL_ID_REUSED = Problem(
+    409, "call_id_reused", "This call_id named another call in this session; give each call an id of its own."
+)

@@ -1,0 +1,108 @@
+"""What an agent may ask about itself: its standing, and what became of its approvals. Asked under the lock."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from audit.details import read_detail
+from billing.budgets import dollars
+from governance.models import Approval
+from governance.records import stamp
+from governance.requests import Answer, Problem
+from governance.rules import Effect
+from governance.snapshot import Snapshot
+from governance.subjects import AgentEntry
+from workspaces.models import ActsFor, Resource
+
+if TYPE_CHECKING:
+    from governance.checks import Batch
+
+NO_APPROVAL = Problem(404, "not_found", "This agent asked for no such approval; check the id.")
+
+
+def may_act_for(agent_id: int, email: str) -> bool:
+    """Whether an agent may name this person in ``on_behalf_of``."""
+    people = ActsFor.objects.filter(agent_id=agent_id, person__email=email.lower(), person__is_active=True)
+    return people.exists()
+
+
+def approval(agent: AgentEntry, public_id: str, now: datetime) -> Answer:
+    """One approval as its agent sees it: status, deadline, and the reviewers' words once it is settled."""
+    row = Approval.objects.filter(public_id=public_id, agent_id=agent.id).select_related("workspace").first()
+    if row is None:
+        return NO_APPROVAL
+    return msgspec.json.encode(approval_view(row, now))
+
+
+def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
+    """The wire form of an approval. One that ran out says so before the sweep has come round."""
+    status = row.status
+    if status == Approval.Status.PENDING and row.expires_at <= now:
+        status = Approval.Status.EXPIRED
+    view: dict[str, Any] = {
+        "id": row.public_id,
+        "status": str(status),
+        "decision": row.decision,
+        "tool": row.tool,
+        "expires_at": stamp(row.expires_at),
+        "settled_at": stamp(row.settled_at) if row.settled_at else None,
+        "used": bool(row.used_by),
+        "comments": [],
+    }
+    if row.settled_at is not None:
+        details = [read_detail(row.workspace.log_id, vote.entry_index) for vote in row.votes.order_by("pk")]
+        view["comments"] = [detail["comment"] for detail in details if detail.get("comment")]
+    return view
+
+
+def standing(batch: "Batch", agent: AgentEntry) -> Answer:
+    """The agent's own standing, permissions in force, budgets left, and tools that would ask a person."""
+    current = batch.snapshot
+    tools = [name for name, tool in current.tools.items() if granted(agent.tools, tool.id, batch.now)]
+    names = dict(Resource.objects.filter(workspace_id=current.workspace_id).values_list("pk", "pattern"))
+    permissions: dict[str, list[str]] = {}
+    for (resource_id, action), ends in agent.resources.items():
+        if resource_id in names and (ends is None or ends > batch.now):
+            permissions.setdefault(action, []).append(names[resource_id])
+    effective = batch.standing(agent)
+    budgets = [
+        {
+            "scope": account.budget.scope,
+            "window": account.budget.window,
+            "limit_usd": dollars(account.budget.limit),
+            "held_usd": dollars(account.held),
+            "spent_usd": dollars(account.spent),
+            "remaining_usd": dollars(account.remaining),
+        }
+        for account in batch.ledger.of(agent.id, "")
+    ]
+    return msgspec.json.encode({
+        "agent": agent.public_id,
+        "name": agent.name,
+        "workspace": current.public_id,
+        "standing": effective,
+        "labels": sorted(agent.labels),
+        "tools": sorted(tools),
+        "permissions": {action: sorted(patterns) for action, patterns in sorted(permissions.items())},
+        "asks_a_person": sorted(name for name in tools if may_ask(current, agent, name, effective)),
+        "budgets": budgets,
+        "agent_seq": batch.memory.agents[agent.id].seq,
+        "policy": current.policy,
+        "revision": current.revision,
+    })  # fmt: skip
+
+
+def granted(grants: dict[int, datetime | None], key: int, now: datetime) -> bool:
+    """Whether a grant is there and has not ended."""
+    return key in grants and ((ends := grants[key]) is None or ends > now)
+
+
+def may_ask(current: Snapshot, agent: AgentEntry, tool: str, effective: str) -> bool:
+    """Whether a call of this tool could need a person, depending on its arguments."""
+    if effective == "supervised" and current.tools[tool].compiled.declaration.action.value != "read":
+        return True
+    return any(
+        rule.rule.effect is Effect.REQUIRE_APPROVAL or (rule.rule.limit and rule.rule.limit.then != "deny")
+        for rule in current.candidates(agent, tool)
+    )

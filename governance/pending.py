@@ -1,0 +1,113 @@
+"""Turning a verdict that needs people into an approval, inside admission's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from governance.approvals import Ask
+from governance.decide import SUPERVISION, Verdict
+from governance.models import Approval
+from governance.records import Draft
+from governance.requests import CheckRequest
+from governance.rules import Review
+from governance.ruleset import CompiledRule
+from governance.subjects import AgentEntry
+from workspaces.identifiers import public_id
+from workspaces.models import ActsFor, Membership, ReviewerGroupMember, User
+
+if TYPE_CHECKING:
+    from governance.checks import Batch
+
+MOST_OPEN = 20
+SUPERVISION_REVIEW = Review(reviewers=(), quorum=1)
+
+
+def open_approval(
+    batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft
+) -> Approval | None:
+    """Open an approval for a pending verdict; returns it, or None after turning the verdict into a denial."""
+    open_now = Approval.objects.filter(agent_id=agent.id, status="pending", expires_at__gt=batch.now).count()
+    open_now += sum(ask.agent_id == agent.id for ask in batch.records.asks)
+    if open_now >= MOST_OPEN:
+        message = f"{MOST_OPEN} calls of this agent wait for people already; wait until some were answered."
+        verdict.decision, verdict.code = "deny", "too_many_pending"
+        verdict.reasons = [{"code": "too_many_pending", "effect": "deny", "message": message}]
+        batch.records.retell(draft, verdict)
+        return None
+    tool = batch.snapshot.tools[request.tool].compiled.declaration
+    seconds = min((review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in)
+    ask = Ask(
+        public_id=public_id("apr"),
+        workspace_id=batch.snapshot.workspace_id,
+        agent_id=agent.id,
+        decision=draft.decision,
+        tool=request.tool,
+        action=verdict.action,
+        risk=tool.risk.value,
+        session=request.session,
+        binding=batch.records.binding(agent, request, verdict),
+        lifts=[rule.digest for rule in verdict.asks] + [SUPERVISION] * verdict.supervised,
+        requirements=requirements(batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised),
+        on_behalf_of_id=principal(agent.id, request.on_behalf_of),
+        epoch=batch.epoch(agent),
+        created=batch.now,
+        expires_at=batch.now + timedelta(seconds=seconds),
+        entry_index=batch.entries.head().size + len(batch.entries.head().entries),
+    )
+    batch.records.asks.append(ask)
+    approval = batch.recall.approvals[ask.public_id] = Approval(**asdict(ask))
+    return approval
+
+
+def review_of(rule: CompiledRule) -> Review:
+    """Who reviews for a rule that asks; its shape was checked when it was saved."""
+    return rule.rule.approval or SUPERVISION_REVIEW
+
+
+def requirements(
+    workspace_id: int, agent: AgentEntry, rules: Sequence[CompiledRule], *, supervised: bool
+) -> list[dict[str, Any]]:
+    """One per rule: its reviewers as primary keys of people, read now. Whose vote counts is judged at the vote."""
+    found = []
+    for rule in rules:
+        review = review_of(rule)
+        found.append({
+            "rule": rule.rule.name,
+            "message": rule.rule.message,
+            "ask": rule.rule.ask,
+            "reviewers": sorted(people(workspace_id, agent, review.reviewers)),
+            "owner_counts": "owner" in review.reviewers,
+            "quorum": review.quorum,
+        })  # fmt: skip
+    if supervised:
+        approvers = Membership.objects.filter(workspace_id=workspace_id, role=Membership.Role.APPROVER)
+        found.append({
+            "rule": "Supervised agent",
+            "message": "This agent is supervised: a person approves everything but reads.",
+            "ask": "Should this agent do this now?",
+            "reviewers": sorted(approvers.values_list("person_id", flat=True)),
+            "owner_counts": False,
+            "quorum": 1,
+        })  # fmt: skip
+    return found
+
+
+def people(workspace_id: int, agent: AgentEntry, reviewers: Sequence[str]) -> set[int]:
+    """Primary keys of the people whom a rule names by e-mail address, as ``group:<name>`` or as ``owner``."""
+    groups = [name.removeprefix("group:") for name in reviewers if name.startswith("group:")]
+    members = ReviewerGroupMember.objects.filter(
+        reviewer_group__workspace_id=workspace_id, reviewer_group__name__in=groups
+    )
+    found = set(members.values_list("person_id", flat=True)) if groups else set()
+    emails = [name.lower() for name in reviewers if "@" in name]
+    found |= set(User.objects.filter(email__in=emails).values_list("pk", flat=True)) if emails else set()
+    return found | {agent.owner_id} if "owner" in reviewers else found
+
+
+def principal(agent_id: int, email: str) -> int | None:
+    """The person whom the call is made for, who therefore does not review it."""
+    if not email:
+        return None
+    row = ActsFor.objects.filter(agent_id=agent_id, person__email=email.lower()).first()
+    return row.person_id if row else None

@@ -1,0 +1,278 @@
+"""What a batch writes down: entries, answers, and the rows by which answers are found again."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import connection
+
+from audit import log
+from audit.secrets import withhold
+from billing.budgets import dollars
+from governance.approvals import Ask
+from governance.approvals import open as open_rows
+from governance.binding import binding
+from governance.decide import Facts, Verdict
+from governance.memory import upsert
+from governance.models import Approval, Call, Decision, Idempotency
+from governance.recall import Answered
+from governance.requests import CheckRequest
+from governance.snapshot import Snapshot
+from governance.subjects import AgentEntry
+
+ALLOW_SECONDS = 60
+LEASE = timedelta(minutes=10)
+ENTRY_TYPES = {
+    "allow": "governance.check.allowed",
+    "deny": "governance.check.denied",
+    "pending": "governance.check.pending",
+}
+
+key_uses: dict[int, int] = {}
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer before the log gave it its leaf, with all that its entry says."""
+
+    decision: str
+    agent_id: int
+    answer: dict[str, Any]
+    entry: dict[str, Any]
+    approval: str = ""
+    open_until: datetime | None = None
+    appended: log.Appended | None = None
+    encoded: bytes = b""
+
+    def encode(self) -> bytes:
+        """The answer as JSON, its receipt filled in; the log must have sealed the entry."""
+        if not self.encoded:
+            if self.appended is not None:
+                receipt = self.answer["receipt"]
+                receipt["index"], receipt["leaf"] = self.appended.index, self.appended.leaf.hex()
+            self.encoded = msgspec.json.encode(self.answer)
+        return self.encoded
+
+
+@dataclass(slots=True)
+class Records:
+    """The rows of one batch."""
+
+    snapshot: Snapshot
+    entries: log.Writer
+    decisions: list[tuple[Any, ...]] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    used_approvals: list[Approval] = field(default_factory=list)
+    keys: dict[tuple[int, str], Answered] = field(default_factory=dict)
+    calls: dict[tuple[int, str, str], Answered] = field(default_factory=dict)
+    used_keys: set[int] = field(default_factory=set)
+
+    def draft(
+        self,
+        agent: AgentEntry,
+        request: CheckRequest,
+        verdict: Verdict,
+        facts: Facts,
+        *,
+        decision: str,
+        seq: int,
+        cost: int,
+    ) -> Draft:
+        """The answer and the entry of a verdict."""
+        current = self.snapshot
+        answer: dict[str, Any] = {
+            "id": decision,
+            "decision": verdict.decision,
+            "code": verdict.code,
+            "expires_at": None,
+            "agent_seq": seq,
+            "reasons": verdict.reasons,
+            "resources": [item.resource for item in verdict.derived],
+            "approval": None,
+            "budget": None,
+            "policy": current.policy,
+            "revision": current.revision,
+            "receipt": {"log": f"{settings.PUBLIC_URL}/ws/{current.log_uuid}", "index": 0, "leaf": ""},
+        }
+        if request.dry_run:
+            answer["dry_run"] = True
+        if verdict.would:
+            answer["would"] = verdict.would
+        if cost:
+            answer["budget"] = {"held_usd": dollars(cost), "remaining_usd": None}
+        draft = Draft(decision, agent.id, answer, self.entry(agent, request, verdict, facts, decision, seq, cost))
+        if verdict.decision == "allow":
+            draft.open_until = self.entries.now + timedelta(seconds=ALLOW_SECONDS)
+            answer["expires_at"] = stamp(draft.open_until)
+        return draft
+
+    def entry(
+        self,
+        agent: AgentEntry,
+        request: CheckRequest,
+        verdict: Verdict,
+        facts: Facts,
+        decision: str,
+        seq: int,
+        cost: int,
+    ) -> dict[str, Any]:
+        """The entry's parts: facts and rule results in the body, everything personal beside it."""
+        tool = self.snapshot.tools.get(request.tool)
+        named = [self.snapshot.resource_public_ids[key] for keys in verdict.granted_by for key in keys]
+        data: dict[str, Any] = {
+            "decision": decision,
+            "verdict": verdict.decision,
+            "code": verdict.code,
+            "seq": seq,
+            "key": request.caller.prefix,
+            "declaration": tool.compiled.digest if tool else "",
+            "action": verdict.action,
+            "resources": named,
+            "policy": self.snapshot.policy,
+            "revision": self.snapshot.revision,
+            "rules": verdict.results,
+            "reasons": [
+                {name: reason[name] for name in ("code", "rule", "effect", "condition") if name in reason}
+                for reason in verdict.reasons
+            ],
+            "facts": {
+                "labels": sorted(facts.labels),
+                "tools": list(facts.tools),
+                "calls": facts.calls,
+                "repeats": facts.repeats,
+                "used": {str(index): amount for index, amount in facts.used.items()},
+                "spend": {name: str(value) for name, value in facts.spend.items()},
+            },
+            "call": request.digest.hex(),
+        }
+        for name, value in (
+            ("call_id", request.call_id),
+            ("held", cost),
+            ("would", verdict.would),
+            ("lifted", [rule.rule.name for rule in verdict.lifted] + ["supervised"] * verdict.supervision_lifted),
+            ("withheld", list(request.secrets)),
+        ):
+            if value:
+                data[name] = value
+        kind = "governance.check.simulated" if request.dry_run else ENTRY_TYPES[verdict.decision]
+        return {
+            "type": kind,
+            "actor": f"agent:{agent.public_id}",
+            "agent": agent.public_id,
+            "tool": request.tool,
+            "resource": named[0] if named else "",
+            "outcome": verdict.code,
+            "session": request.session,
+            "data": data,
+            "detail": self.detail(request, verdict),
+        }
+
+    def detail(self, request: CheckRequest, verdict: Verdict) -> dict[str, Any]:
+        """What is personal: arguments (secrets and sensitive values withheld), resources and claims."""
+        tool = self.snapshot.tools.get(request.tool)
+        arguments = request.withheld if request.withheld is not None else verdict.arguments or request.arguments
+        if tool is not None:
+            arguments, _ = tool.compiled.redact(arguments)
+        detail: dict[str, Any] = {"arguments": arguments}
+        if verdict.derived:
+            detail["resources"] = [item.resource for item in verdict.derived]
+        if verdict.decision != "allow" or verdict.would:
+            detail["reasons"] = verdict.reasons
+        for name in ("reason", "on_behalf_of", "context"):
+            if value := getattr(request, name):
+                detail[name] = value
+        if request.secrets:
+            detail = {name: withhold(value)[0] for name, value in detail.items()}
+        return detail
+
+    def retell(self, draft: Draft, verdict: Verdict) -> None:
+        """Make answer and entry say what a verdict says that changed after they were drafted."""
+        draft.answer.update(decision=verdict.decision, code=verdict.code, reasons=verdict.reasons)
+        draft.entry["type"] = ENTRY_TYPES[verdict.decision]
+        draft.entry["outcome"] = verdict.code
+        draft.entry["data"].update(
+            verdict=verdict.decision,
+            code=verdict.code,
+            reasons=[{"code": reason["code"], "effect": reason["effect"]} for reason in verdict.reasons],
+        )
+        draft.entry["detail"]["reasons"] = verdict.reasons
+
+    def attach(self, draft: Draft, approval: Approval) -> None:
+        """Tell in answer and entry which approval the call waits for."""
+        draft.approval = approval.public_id
+        draft.open_until = approval.expires_at
+        draft.answer["expires_at"] = stamp(approval.expires_at)
+        draft.answer["approval"] = {
+            "id": approval.public_id,
+            "status": approval.status,
+            "url": f"{settings.PUBLIC_URL}/v1/approvals/{approval.public_id}",
+            "expires_at": stamp(approval.expires_at),
+        }
+        draft.entry["data"]["approval"] = approval.public_id
+
+    def append(self, draft: Draft) -> None:
+        """Append the entry; an allowed call also gets the row that waits for its outcome."""
+        draft.appended = entry = self.entries.append(**draft.entry)
+        if draft.entry["type"] == ENTRY_TYPES["allow"] and draft.open_until is not None:
+            tool = self.snapshot.tools.get(draft.entry["tool"])
+            trusts = tool is not None and tool.compiled.declaration.trust_reports
+            self.decisions.append((
+                draft.decision, self.snapshot.workspace_id, draft.agent_id, "open", draft.entry["tool"],
+                draft.entry["session"], trusts, entry.index, self.entries.now, draft.open_until,
+                self.entries.now + LEASE,
+            ))  # fmt: skip
+
+    def binding(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict) -> str:
+        """What an approval of this very call is bound to."""
+        return binding(
+            workspace=self.snapshot.public_id,
+            agent=agent.public_id,
+            tool=request.tool,
+            declaration=self.snapshot.tools[request.tool].compiled.digest,
+            resources=[item.resource for item in verdict.derived],
+            action=verdict.action,
+            arguments=verdict.arguments,
+        )
+
+    def note_key_use(self, key_id: int) -> None:
+        """Last use, written at most once a minute a key and process."""
+        minute = int(self.entries.now.timestamp()) // 60
+        if key_uses.get(key_id) != minute:
+            key_uses[key_id] = minute
+            self.used_keys.add(key_id)
+
+    def store(self) -> None:
+        """Write the rows. The log has sealed its entries, so answers can be encoded."""
+        with connection.cursor() as cursor:
+            log.insert(
+                cursor,
+                Decision,
+                "public_id workspace_id agent_id outcome tool session trusts_reports entry_index created expires_at"
+                " lease_until",
+                self.decisions,
+            )
+            self.store_answers(cursor)
+            now = log.adapt(self.entries.now)
+            upsert(cursor, "workspaces_keyuse", "key_id", "at", [(key, now) for key in self.used_keys])
+        if self.asks:
+            open_rows(self.asks)
+        for approval in self.used_approvals:
+            Approval.objects.filter(pk=approval.pk, used_by="").update(used_by=approval.used_by)
+
+    def store_answers(self, cursor: Any) -> None:
+        """Answers under their idempotency keys and call ids; a later answer takes an earlier one's place."""
+        upsert(cursor, Idempotency._meta.db_table, "agent_id route key",
+               "body_digest decision approval epoch answer created expires_at",
+               [(agent_id, "check", key, a.digest, a.decision, a.approval, a.epoch, a.encode(),
+                 log.adapt(a.created), log.adapt(a.open_until)) for (agent_id, key), a in self.keys.items()])  # fmt: skip
+        upsert(cursor, Call._meta.db_table, "agent_id session call_id",
+               "digest decision approval epoch answer expires_at",
+               [(*key, a.digest, a.decision, a.approval, a.epoch, a.encode(), log.adapt(a.open_until))
+                for key, a in self.calls.items()])  # fmt: skip
+
+
+def stamp(time: datetime) -> str:
+    """A time as it stands in answers: RFC 3339, UTC, microseconds."""
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")

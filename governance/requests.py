@@ -1,0 +1,87 @@
+"""What the gate asks of admission, and what it gets back. Plain values, decoded and bounded by the gate."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key as presented: whose it is for ever, and the hash that is judged under the lock."""
+
+    log_id: int
+    agent_id: int
+    prefix: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """One check. ``withheld`` is the arguments without the secrets found in them, or None where none was found;
+    ``digest`` is the SHA-256 over the canonical tool and arguments."""
+
+    caller: Caller
+    tool: str
+    arguments: dict[str, Any]
+    digest: bytes
+    withheld: dict[str, Any] | None = None
+    secrets: tuple[str, ...] = ()
+    session: str = ""
+    call_id: str = ""
+    reason: str = ""
+    on_behalf_of: str = ""
+    estimated_nanos: int | None = None
+    approval: str = ""
+    context: dict[str, Any] = field(default_factory=dict)
+    resource: str | None = None
+    action: str | None = None
+    dry_run: bool = False
+    idempotency_key: str = ""
+    body_digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """What became of an allowed call. ``cost_nanos`` is what it really cost."""
+
+    caller: Caller
+    decision: str
+    status: str
+    summary: str = ""
+    changes: list[Any] = field(default_factory=list)
+    cost_nanos: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleNote:
+    """How many checks of a key were turned away before admission since the last note."""
+
+    caller: Caller
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandingQuery:
+    """What the agent itself may, has left, and would have to ask for."""
+
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalQuery:
+    """What became of one approval."""
+
+    caller: Caller
+    approval: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error that is no decision: HTTP status, stable code, and a sentence that says what to do next."""
+
+    status: int
+    code: str
+    detail: str
+
+
+Request = CheckRequest | OutcomeReport | ThrottleNote | StandingQuery | ApprovalQuery
+Answer = bytes | Problem
