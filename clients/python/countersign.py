@@ -144,7 +144,7 @@ class Decision:
     raw: dict[str, Any] = field(repr=False)
     tool: str
     dry_run: bool
-    good_until: float = field(repr=False)
+    good_until: float = field(repr=False)  # by _clock; 0 where nothing is permitted
 
     @property
     def expired(self) -> bool:
@@ -154,7 +154,7 @@ class Decision:
     @property
     def allowed(self) -> bool:
         """Whether the call may begin at this very moment; a dry run permits nothing."""
-        return self.decision == "allow" and not self.dry_run and not self.expired
+        return self.decision == "allow" and not self.expired
 
     def message(self) -> str:
         """Why it was decided so and what to do next, in sentences for a person or a model."""

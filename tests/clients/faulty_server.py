@@ -1,5 +1,6 @@
 """Two small HTTP servers on real sockets: one does as it is told, one keeps to the agents' wire format."""
 
+import asyncio
 import ipaddress
 import json
 import socket
@@ -12,9 +13,12 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from countersign import Countersign
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+WHOLE_SECOND = datetime.now(UTC).replace(microsecond=0)
 
 
 class Request(NamedTuple):
@@ -163,6 +167,35 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def asking(server: Server, **options: Any) -> Countersign:
+    return Countersign(server.url, "csk_good", **{"timeout": 5.0, **options})
+
+
+def script(*answers: bytes | Behavior) -> Behavior:
+    """Answer each connection with the next of `answers`, the last one for ever."""
+    left = list(answers)
+
+    def behave(request: Request, connection: socket.socket) -> None:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        (always(answer) if isinstance(answer, bytes) else answer)(request, connection)
+
+    return behave
+
+
+def torn(request: Request, connection: socket.socket) -> None:
+    reset(connection)
+
+
+def torn_in_the_body(request: Request, connection: socket.socket) -> None:
+    connection.sendall(response(allow())[:-20])
+    reset(connection)
+
+
+def dated(seconds: float, **options: Any) -> bytes:
+    """Return an allow that expires this many seconds after its Date header."""
+    return response(allow(now=WHOLE_SECOND + timedelta(seconds=seconds - 60)), date=WHOLE_SECOND, **options)
+
+
 class Gate(Server):
     """A gate that keeps to the wire format: `read` is allowed, `refund` needs a person, others are denied."""
 
@@ -213,3 +246,20 @@ class Gate(Server):
         with self.changed:
             self.changed.wait_for(lambda: self.approvals[name] != "pending", timeout=float(wait or 0))
             return {"id": name, "status": self.approvals[name], "expires_at": None}
+
+
+def guarded_both_ways(client: Countersign, **options: Any) -> tuple[list[str], list[Callable[[], Any]]]:
+    """Return what ran, and a sync and an async guarded function to call."""
+    ran: list[str] = []
+
+    @client.guarded("read", **options)
+    def read(path: str) -> str:
+        ran.append(path)
+        return path.upper()
+
+    @client.guarded("read", **options)
+    async def read_async(path: str) -> str:
+        ran.append(path)
+        return path.upper()
+
+    return ran, [lambda: read("a"), lambda: asyncio.run(read_async("b"))]
