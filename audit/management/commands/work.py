@@ -1,0 +1,83 @@
+"""manage.py work: performs what is owed, and sweeps what is due."""
+
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import Error, close_old_connections, connections
+
+from audit import owed
+
+ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
+LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
+
+
+class Command(BaseCommand):
+    help = "Send mail, start approvals, expire what is due: run one, or on PostgreSQL as many as you like."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Do everything that is due, then stop.")
+        parser.add_argument("--interval", type=float, default=1.0, help="Seconds between two rounds (1.0).")
+        parser.add_argument("--quiet", action="store_true", help="Print failures only.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.quiet: bool = options["quiet"]
+        if options["once"]:
+            self.perform_due(until=None)
+            self.sweep()
+            return
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        self.tell("Working; stop with SIGTERM.")
+        self.work(stop, options["interval"])
+        self.tell("Stopped.")
+
+    def work(self, stop: threading.Event, interval: float) -> None:
+        """Rounds until ``stop`` is set; what is being performed then is finished first."""
+        pause = interval
+        while not stop.is_set():
+            close_old_connections()
+            try:
+                self.perform_due(until=time.monotonic() + ROUND, stop=stop)
+                self.sweep()
+                pause = interval
+            except Error as error:
+                connections.close_all()
+                pause = min(max(pause, 0.5) * 2, LONGEST_PAUSE)
+                self.complain(f"The database failed, next try in {pause:.0f} s: {error}")
+            stop.wait(pause)
+
+    def perform_due(self, until: float | None, stop: threading.Event | None = None) -> None:
+        """Perform due rows, one claimed at a time, so that no lease runs out while a row waits its turn."""
+        while not (stop and stop.is_set()) and (until is None or time.monotonic() < until):
+            rows = owed.claim(1)
+            if not rows:
+                return
+            result = owed.perform(rows[0])
+            (self.tell if result.done else self.complain)(str(result))
+
+    def sweep(self) -> None:
+        """Call each registered sweep; one that fails does not keep the others from running."""
+        for name, function in owed.periodics.items():
+            try:
+                count = function()
+            except Error:
+                raise
+            except Exception as error:
+                self.complain(f"{name} failed: {type(error).__name__}: {error}")
+                continue
+            if count:
+                self.tell(f"{name}: {count}")
+
+    def tell(self, line: str) -> None:
+        if not self.quiet:
+            self.stdout.write(line)
+            self.stdout.flush()
+
+    def complain(self, line: str) -> None:
+        self.stderr.write(line)
+        self.stderr.flush()
