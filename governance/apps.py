@@ -7,6 +7,11 @@ class GovernanceConfig(AppConfig):
     name = "governance"
 
     def ready(self) -> None:
-        from governance import kinds
+        from audit import owed
+        from governance import approvals, kinds, mail
 
         kinds.register()
+        owed.performer(approvals.START)(mail.start_approval)
+        owed.performer(approvals.MAIL)(mail.mail_reviewer)
+        owed.periodic(approvals.expire_due)
+        owed.periodic(approvals.cancel_void)

@@ -1,0 +1,279 @@
+"""Calls that wait for people: opening, starting, voting, expiry and cancelling.
+
+Every change takes the log's head first, then viewflow's process lock, reads again, and only then acts;
+nothing here may be called the other way round. viewflow's own timers, cancel button and admin transitions
+do that, so they are not used.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import Error
+from django.db.models import F, QuerySet
+from django.utils import timezone
+from viewflow.workflow import STATUS
+
+from audit import log
+from audit.log import Writer
+from audit.models import Owed
+from governance import outcomes, reviewers
+from governance.flows import ApprovalFlow
+from governance.models import Approval, ApprovalLink, Vote
+from governance.outcomes import NotPending, Status, current_epoch
+from governance.reviewers import may_decide
+from workspaces.models import User
+
+__all__ = [
+    "Ask",
+    "NotAReviewer",
+    "NotPending",
+    "cancel",
+    "cancel_void",
+    "current_epoch",
+    "decide",
+    "expire",
+    "expire_due",
+    "inbox",
+    "may_decide",
+    "open",
+    "reviewers_of",
+    "start",
+]
+
+START = "governance.approval.start"
+MAIL = "governance.approval.mail"
+SWEEP = 100  # approvals ended in one sweep, so that nothing else waits long
+
+logger = logging.getLogger(__name__)
+
+
+class NotAReviewer(Exception):
+    """The person's vote does not count for this approval."""
+
+    status = 403
+    code = "not_a_reviewer"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A call that needs people, as admission judged it; ``entry_index`` is its pending decision's entry."""
+
+    public_id: str
+    workspace_id: int
+    agent_id: int
+    decision: str
+    tool: str
+    action: str
+    risk: str
+    session: str
+    binding: str
+    lifts: list[str]
+    requirements: list[dict[str, Any]]
+    on_behalf_of_id: int | None
+    epoch: int
+    created: datetime
+    expires_at: datetime
+    entry_index: int
+
+
+def open(asks: Sequence[Ask]) -> None:
+    """Insert the approvals, and owe the start of their processes. Called inside admission's write; the
+    pending decision's entry stands for it in the log."""
+    Approval.objects.bulk_create([Approval(**asdict(ask)) for ask in asks])
+    Owed.objects.bulk_create(
+        [Owed(kind=START, payload={"approval": ask.public_id}, due=ask.created) for ask in asks]
+    )
+
+
+def start(approval: Approval) -> None:
+    """Start the process and owe each reviewer a mail. Does nothing when it was started or has ended."""
+    with log.write(approval.workspace.log_id) as entries:
+        row = read(approval)
+        if row.process_id is None and outcomes.refusal(row, entries.now) is None:
+            begin(row, entries)
+
+
+def begin(approval: Approval, entries: Writer) -> None:
+    """Start the process of an approval that was just read, under the head."""
+    ApprovalFlow.start.run(approval=approval)
+    people = reviewers.reviewers_of(approval, entries.now)
+    ApprovalLink.objects.bulk_create([ApprovalLink(approval=approval, person=person) for person in people])
+    Owed.objects.bulk_create(
+        [
+            Owed(
+                kind=MAIL,
+                payload={"approval": approval.public_id, "person": person.public_id},
+                due=entries.now,
+            )
+            for person in people
+        ]
+    )
+    entries.append(
+        "governance.approval.started",
+        actor="system",
+        agent=approval.agent.public_id,
+        tool=approval.tool,
+        session=approval.session,
+        data={
+            "approval": approval.public_id,
+            "decision": approval.decision,
+            "reviewers": [person.public_id for person in people],
+            "quorums": {requirement["rule"]: requirement["quorum"] for requirement in approval.requirements},
+        },
+        log_id=approval.workspace.log_id,
+    )
+
+
+def decide(
+    approval: Approval, *, person: User, approve: bool, comment: str, known_by: Vote.KnownBy, actor: str
+) -> Approval:
+    """Record one person's vote and move the process on; returns the approval as it is then.
+
+    Raises NotPending when it ended before this vote got its turn, NotAReviewer when the vote would not count.
+    """
+    with log.write(approval.workspace.log_id) as entries:
+        row = read(approval)
+        if refused := outcomes.refusal(row, entries.now):
+            raise refused
+        if row.process_id is None:
+            begin(row, entries)
+            row = read(approval)
+        with ApprovalFlow.lock(row.process_id):
+            row = read(approval)
+            if refused := outcomes.refusal(row, entries.now):
+                raise refused
+            voter = User.objects.get(pk=person.pk)
+            if not may_decide(voter, row, entries.now):
+                raise NotAReviewer("Your answer does not count here, or you have given it already.")
+            ballot = Vote(approval=row, person=voter, approve=approve, known_by=known_by, created=entries.now)
+            cast(ballot, comment=comment, actor=actor, entries=entries)
+            answer(row, voter)
+        return read(approval)
+
+
+def cast(ballot: Vote, *, comment: str, actor: str, entries: Writer) -> None:
+    """Insert the vote with its entry; the comment goes into the entry's Detail only."""
+    approval, person = ballot.approval, ballot.person
+    before = reviewers.open_requirements(approval)
+    approved_by = reviewers.approvers(approval) | ({person.pk} if ballot.approve else set())
+    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, approved_by)]
+    entry = entries.append(
+        "governance.approval.voted",
+        actor=actor,
+        agent=approval.agent.public_id,
+        tool=approval.tool,
+        session=approval.session,
+        outcome="approved" if ballot.approve else "rejected",
+        data={
+            "approval": approval.public_id,
+            "person": person.public_id,
+            "approve": ballot.approve,
+            "known_by": str(ballot.known_by),
+            "satisfied": [requirement["rule"] for requirement in before if requirement["rule"] not in after],
+            "still_open": after,
+        },
+        detail={"comment": comment} if comment else None,
+        log_id=approval.workspace.log_id,
+    )
+    ballot.entry_index = entry.index
+    ballot.save()
+
+
+def answer(approval: Approval, person: User) -> None:
+    """Complete the open review in the person's name; the tally decides what follows."""
+    activation = open_review(approval)
+    activation.assign(person)
+    activation.start(request=None)
+    activation.execute()
+
+
+def expire(approval: Approval) -> bool:
+    """End an approval whose time is over: that means no. False when it is not due, or ended otherwise."""
+    with log.write(approval.workspace.log_id) as entries:
+        row = read(approval)
+        if row.status != Status.PENDING or row.expires_at > entries.now:
+            return False
+        if row.process_id is None:
+            outcomes.settle(row, Status.EXPIRED, actor="system")
+            return True
+        with ApprovalFlow.lock(row.process_id):
+            if read(approval).status != Status.PENDING:
+                return False
+            activation = open_review(row)
+            activation.lapse()
+            activation.activate_next()
+        return True
+
+
+def cancel(approval: Approval, *, actor: str, reason: str) -> Approval:
+    """Withdraw a pending approval. Raises NotPending when it has ended already."""
+    with log.write(approval.workspace.log_id):
+        row = read(approval)
+        if row.process_id is None:
+            outcomes.settle(row, Status.CANCELLED, actor=actor, reason=reason)
+            return row
+        with ApprovalFlow.lock(row.process_id):
+            row = read(approval)
+            outcomes.settle(row, Status.CANCELLED, actor=actor, reason=reason)
+            # viewflow's cancel judges the process that it is handed: this one was read under the lock.
+            ApprovalFlow.instance.cancel(ApprovalFlow.process_class.objects.get(pk=row.process_id))
+        return row
+
+
+def read(approval: Approval) -> Approval:
+    """The approval as it is now."""
+    return Approval.objects.select_related("workspace", "agent").get(pk=approval.pk)
+
+
+def open_review(approval: Approval) -> Any:
+    """The activation of the one review that waits for an answer."""
+    task = ApprovalFlow.task_class.objects.get(
+        process_id=approval.process_id, flow_task=ApprovalFlow.review, status=STATUS.NEW
+    )
+    return ApprovalFlow.review.activation_class(task)
+
+
+def expire_due() -> int:
+    """End the approvals whose time is over; how many."""
+    return sweep(Approval.objects.filter(expires_at__lte=timezone.now()), expire)
+
+
+def cancel_void() -> int:
+    """Tidy the approvals that a containment step has voided; how many. They counted for nothing already."""
+
+    def withdraw(approval: Approval) -> bool:
+        cancel(approval, actor="system", reason="The agent's standing was changed after it asked.")
+        return True
+
+    epochs = F("agent__epoch") + F("workspace__epoch")
+    return sweep(Approval.objects.exclude(epoch=epochs), withdraw)
+
+
+def sweep(due: QuerySet[Approval], act: Callable[[Approval], bool]) -> int:
+    """Find what is due without any lock, then act on one after the other under its own."""
+    count = 0
+    for approval in (
+        due.filter(status=Status.PENDING).select_related("workspace").order_by("expires_at")[:SWEEP]
+    ):
+        try:
+            count += act(approval)
+        except NotPending:
+            continue  # somebody was faster
+        except Error:
+            raise
+        except Exception:
+            logger.exception("Approval %s could not be ended.", approval.public_id)
+    return count
+
+
+def reviewers_of(approval: Approval) -> list[User]:
+    """The people who may decide it now, by name."""
+    return reviewers.reviewers_of(approval, timezone.now())
+
+
+def inbox(person: User) -> QuerySet[Approval]:
+    """What this person may decide now, oldest deadline first."""
+    return reviewers.inbox(person, timezone.now())

@@ -1,0 +1,93 @@
+"""The approval as a viewflow process. Routes only: every effect is a call into ``outcomes``.
+
+One review task is open at a time; after each vote the tally ends the process or opens the next review. Expiry
+has no timer here: viewflow's timers take the process lock before the log's head, which deadlocks against
+every vote. ``approvals.expire`` ends the review instead.
+"""
+
+from typing import Any
+
+from django.utils import timezone
+from viewflow import this
+from viewflow.workflow import STATUS, Activation, flow, lock, nodes
+
+from governance import outcomes, reviewers
+from governance.models import Approval, ApprovalProcess
+from workspaces.models import User
+
+Status = Approval.Status
+
+
+class ReviewActivation(nodes.ViewActivation):
+    """A review that a person answers, or that ends without an answer."""
+
+    @Activation.status.transition(source=STATUS.NEW, target=STATUS.DONE)  # type: ignore[untyped-decorator]
+    def lapse(self) -> None:
+        """End the review unanswered: nobody becomes its owner."""
+        self.task.finished = timezone.now()
+        self.task.save()
+
+
+class ReviewNode(nodes.View):
+    """A person's answer. viewflow has no page for it: people answer in the portal or by a personal link."""
+
+    activation_class = ReviewActivation
+
+    def __init__(self) -> None:
+        super().__init__(view=None)
+
+    def can_assign(self, user: Any, task: Any) -> bool:
+        """viewflow's own rule asks model permissions; ours is who counts as a reviewer now."""
+        if task.owner_id or not isinstance(user, User):
+            return False
+        return reviewers.may_decide(user, task.process.approval, timezone.now())
+
+
+class ApprovalFlow(flow.Flow):
+    """Approval of one call
+
+    People answer until every quorum is reached, somebody rejects, or the time is over."""
+
+    process_class = ApprovalProcess
+    # Two votes at once must see each other. viewflow's ready-made lock does not wait: it fails, and sleeps.
+    lock_impl = lock.SelectForUpdateLock(nowait=False, attempts=1)
+
+    start = flow.StartHandle(this.link).Next(this.review)
+    review = ReviewNode().Next(this.tally)
+    tally = (
+        flow.Switch()
+        .Case(this.expire, this.is_unanswered)
+        .Case(this.reject, this.is_vetoed)
+        .Case(this.approve, this.is_quorate)
+        .Default(this.review)
+    )
+    expire = flow.Function(this.on_expired).Next(this.end)
+    reject = flow.Function(this.on_rejected).Next(this.end)
+    approve = flow.Function(this.on_approved).Next(this.end)
+    end = flow.End()
+
+    def link(self, activation: Activation, approval: Approval) -> ApprovalProcess:
+        """Save the process and link it here: viewflow would save it only after this, and lose the link."""
+        activation.process.save()
+        Approval.objects.filter(pk=approval.pk).update(process=activation.process)
+        process: ApprovalProcess = activation.process
+        return process
+
+    def is_unanswered(self, activation: Activation) -> bool:
+        """Whether the review before this tally lapsed."""
+        return activation.task.previous.get().owner_id is None
+
+    def is_vetoed(self, activation: Activation) -> bool:
+        return reviewers.is_vetoed(activation.process.approval)
+
+    def is_quorate(self, activation: Activation) -> bool:
+        return not reviewers.open_requirements(activation.process.approval)
+
+    def on_expired(self, activation: Activation) -> None:
+        outcomes.settle(activation.process.approval, Status.EXPIRED, actor="system")
+
+    def on_rejected(self, activation: Activation) -> None:
+        outcomes.settle(activation.process.approval, Status.REJECTED, actor="system")
+
+    def on_approved(self, activation: Activation) -> None:
+        outcomes.settle(activation.process.approval, Status.APPROVED, actor="system")

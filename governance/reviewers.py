@@ -1,0 +1,70 @@
+"""Whose vote counts, and what is still missing. Reads only."""
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from django.db.models import QuerySet
+
+from governance.models import Approval
+from governance.outcomes import Status, refusal
+from workspaces import access
+from workspaces.models import User
+
+Requirement: TypeAlias = dict[str, Any]
+
+
+def counts(requirement: Requirement, person_id: int, approval: Approval) -> bool:
+    """Whether a person's vote counts for one requirement: named in it, not the person acted for, and the
+    agent's owner only where the rule says ``owner``."""
+    if person_id not in requirement["reviewers"] or person_id == approval.on_behalf_of_id:
+        return False
+    return person_id != approval.agent.owner_id or bool(requirement.get("owner_counts"))
+
+
+def approvers(approval: Approval) -> set[int]:
+    """Keys of the people who approved so far."""
+    return {vote.person_id for vote in approval.votes.all() if vote.approve}
+
+
+def open_requirements(approval: Approval, approved_by: set[int] | None = None) -> list[Requirement]:
+    """The requirements whose quorum these people (default: those who approved so far) do not reach."""
+    approved_by = approvers(approval) if approved_by is None else approved_by
+    return [
+        requirement
+        for requirement in approval.requirements
+        if sum(counts(requirement, person_id, approval) for person_id in approved_by) < requirement["quorum"]
+    ]
+
+
+def is_vetoed(approval: Approval) -> bool:
+    """Whether anybody rejected; one is enough."""
+    return any(not vote.approve for vote in approval.votes.all())
+
+
+def may_decide(person: User, approval: Approval, now: datetime) -> bool:
+    """Whether this person's vote would count now. Costs queries for votes and permissions unless fetched."""
+    if refusal(approval, now) is not None:
+        return False
+    if any(vote.person_id == person.pk for vote in approval.votes.all()):
+        return False
+    if not any(counts(requirement, person.pk, approval) for requirement in open_requirements(approval)):
+        return False
+    return access.may(person, "decide", approval.workspace)
+
+
+def reviewers_of(approval: Approval, now: datetime) -> list[User]:
+    """The people who may decide it now, by name."""
+    named = {person_id for requirement in approval.requirements for person_id in requirement["reviewers"]}
+    people = User.objects.filter(pk__in=named, is_active=True).order_by("name", "email")
+    return [person for person in people if may_decide(person, approval, now)]
+
+
+def inbox(person: User, now: datetime) -> QuerySet[Approval]:
+    """What this person may decide now, oldest deadline first."""
+    waiting = Approval.objects.filter(
+        workspace__in=access.workspaces_for(person, "decide"), status=Status.PENDING, expires_at__gt=now
+    )
+    # Who counts stands in JSON, which SQLite cannot search by membership; few are open (20 an agent).
+    candidates = waiting.select_related("agent", "workspace").prefetch_related("votes")
+    mine = [approval.pk for approval in candidates if may_decide(person, approval, now)]
+    return Approval.objects.filter(pk__in=mine).order_by("expires_at", "pk")
