@@ -68,7 +68,7 @@ _UNPRINTABLE = re.compile(
 ).search
 _TRIPLET_OR_OTHER = re.compile(r"%(?:[0-9A-Fa-f]{2})?|[^A-Za-z0-9._~!$&'(),:=@+;/?-]")
 _HOST_TEXT = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})*").fullmatch
-_PARAMETER_DOTS = re.compile(r"(?:^|/)\.{1,2};").search
+_PARAMETER_DOTS = re.compile(r"(?:^|/)\.{1,2}(?:;|%3B)").search
 
 
 def normalize(resource: str) -> str:

@@ -56,7 +56,7 @@ class Pattern:
         self._user = _matcher(form.user, _AUTHORITY_BARRIER)
         self._host = _matcher(form.host, _AUTHORITY_BARRIER)
         self._port = None if form.port == "*" else form.port
-        self._path = _matcher(form.path, None)
+        self._path = _unrooted(_matcher(form.path, None)) if form.path[:1] == "*" else _matcher(form.path, None)
         self._query = _query_matcher(form)
 
     @classmethod
@@ -174,6 +174,11 @@ def _canonical_path(scheme: str, path: str, *, rooted: bool) -> str:
     if "" in inner or "." in segments or ".." in segments:
         raise PatternError("The path has empty or dot segments, which no accepted resource has.")
     return path or ("/" if scheme in DEFAULT_PORTS else "")
+
+
+def _unrooted(matcher: Matcher) -> Matcher:
+    """`table:*` is one form of address and `table:///x` another."""
+    return lambda path: path[:1] != "/" and matcher(path)
 
 
 def _query_matcher(form: Parts) -> Callable[[str | None], bool]:
