@@ -177,6 +177,7 @@ AUDIT_READERS = "workspaces.access.readable"
 GATE_DEADLINE = env.float("COUNTERSIGN_GATE_DEADLINE", default=4.5)
 GATE_RATE = env.float("COUNTERSIGN_GATE_RATE", default=500)
 GATE_BURST = env.int("COUNTERSIGN_GATE_BURST", default=1000)
+GATE_COMMITTERS = 1 if EMBEDDED else env.int("COUNTERSIGN_GATE_COMMITTERS", default=4)
 GATE_BATCH = env.int("COUNTERSIGN_GATE_BATCH", default=256)
 
 LOGGING = {

@@ -68,6 +68,11 @@ class Records:
     keys: dict[tuple[int, str], Answered] = field(default_factory=dict)
     calls: dict[tuple[int, str, str], Answered] = field(default_factory=dict)
     used_keys: set[int] = field(default_factory=set)
+    times: tuple[Any, Any, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = self.entries.now
+        self.times = log.adapt(now), log.adapt(now + timedelta(seconds=ALLOW_SECONDS)), log.adapt(now + LEASE)
 
     def draft(
         self,
@@ -220,8 +225,7 @@ class Records:
             trusts = tool is not None and tool.compiled.declaration.trust_reports
             self.decisions.append((
                 draft.decision, self.snapshot.workspace_id, draft.agent_id, "open", draft.entry["tool"],
-                draft.entry["session"], trusts, entry.index, self.entries.now, draft.open_until,
-                self.entries.now + LEASE,
+                draft.entry["session"], trusts, entry.index, *self.times,
             ))  # fmt: skip
 
     def binding(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict) -> str:

@@ -1,0 +1,256 @@
+"""The gate: a bare ASGI application for agents. No session, no template, no middleware.
+
+The check has a path of its own ahead of Starlette's router, because agents call it thousands of times for every
+click in the portal.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from gate import bodies, callers, readiness
+from gate.admission import TOO_LATE, admission
+from gate.answers import send_json, send_problem
+from gate.watch import watch
+from governance.requests import Answer, ApprovalQuery, Caller, Problem, Request, StandingQuery, ThrottleNote
+
+LONGEST_BODY = 1024 * 1024
+LARGE_BODY = 32 * 1024
+LONGEST_WAIT = 60
+CHECK = "/v1/check"
+
+TOO_LARGE = Problem(413, "body_too_large", "A body has at most 1 MiB; send what the decision needs, not the payload.")
+BAD_KEY = Problem(
+    400, "invalid_idempotency_key", "An Idempotency-Key has 1 to 200 printable ASCII characters; send another."
+)
+BAD_WAIT = Problem(400, "invalid_field", "wait is a number of seconds from 0 to 60.")
+NOT_FOUND = Problem(404, "not_found", "The gate has no such path; see docs/api.md for those it has.")
+NOT_ALLOWED = Problem(405, "method_not_allowed", "This path takes another method; see docs/api.md.")
+
+known = callers.Callers(settings.GATE_RATE, settings.GATE_BURST)
+threads = ThreadPoolExecutor(4, thread_name_prefix="gate")
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI entry point."""
+    if scope["type"] == "http":
+        if scope["path"] == CHECK and scope["method"] == "POST":
+            await check(scope, receive, send)
+        else:
+            await router(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await lifespan(receive, send)
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Servers that say when they stop let the committers finish. (daphne does not; nothing is lost then either.)"""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await asyncio.to_thread(admission.stop)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def check(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/check."""
+    caller = await authenticate(scope, send)
+    if caller is None:
+        return
+    raw = await read_body(scope, receive)
+    if raw is None:
+        await send_problem(send, TOO_LARGE)
+        return
+    key = header(scope, b"idempotency-key")
+    if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.decode().isprintable()):
+        await send_problem(send, BAD_KEY)
+        return
+    idempotency_key = key.decode() if key else ""
+    try:
+        if len(raw) > LARGE_BODY:
+            loop = asyncio.get_running_loop()
+            request = await loop.run_in_executor(threads, bodies.parse_check, raw, caller, idempotency_key)
+        else:
+            request = bodies.parse_check(raw, caller, idempotency_key)
+    except bodies.Refused as refused:
+        await send_problem(send, refused.problem)
+        return
+    await answer(send, await submit(request))
+
+
+async def outcome(scope: Scope, receive: Receive, send: Send) -> None:
+    """POST /v1/decisions/{id}/outcome."""
+    caller = await authenticate(scope, send)
+    if caller is None:
+        return
+    raw = await read_body(scope, receive)
+    if raw is None:
+        await send_problem(send, TOO_LARGE)
+        return
+    try:
+        request = bodies.parse_outcome(raw, caller, scope["path_params"]["decision"])
+    except bodies.Refused as refused:
+        await send_problem(send, refused.problem)
+        return
+    await answer(send, await submit(request))
+
+
+async def me(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /v1/me."""
+    caller = await authenticate(scope, send)
+    if caller is not None:
+        await answer(send, await submit(StandingQuery(caller)))
+
+
+async def approval(scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /v1/approvals/{id}?wait=30: answers when it is settled, or when the wait is over."""
+    caller = await authenticate(scope, send)
+    if caller is None:
+        return
+    wait = wait_of(scope)
+    if wait is None:
+        await send_problem(send, BAD_WAIT)
+        return
+    query = ApprovalQuery(caller, scope["path_params"]["approval"])
+    told = await submit(query)
+    if wait and isinstance(told, bytes) and b'"status":"pending"' in told:
+        await watch.until_settled(query.approval, wait)
+        told = await submit(query)
+    await answer(send, told)
+
+
+async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
+    """The process runs."""
+    await send_json(send, b'{"status":"ok"}')
+
+
+async def readyz(scope: Scope, receive: Receive, send: Send) -> None:
+    """The process can record decisions."""
+    problems = await asyncio.get_running_loop().run_in_executor(threads, readiness.problems)
+    if problems:
+        await send_problem(send, Problem(503, "not_ready", " ".join(problems)))
+    else:
+        await send_json(send, b'{"status":"ready"}')
+
+
+async def authenticate(scope: Scope, send: Send) -> Caller | None:
+    """Whose key it is, after its rate limit; None when the answer was sent already."""
+    sent = header(scope, b"authorization")
+    digest = callers.digest_of(sent) if sent else None
+    if sent is None or digest is None:
+        await send_problem(send, callers.NO_KEY)
+        return None
+    caller = known.remembered(digest)
+    if caller is None:
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(threads, callers.find, sent)
+        except Exception:  # a database that is away must refuse, whatever it raises
+            readiness.logger.exception("looking a key up")
+            await send_problem(send, readiness.UNAVAILABLE)
+            return None
+        if isinstance(found, Problem):
+            await send_problem(send, found)
+            return None
+        caller = found
+        known.remember(caller)
+    if not known.take(caller):
+        if count := known.to_note(caller):
+            admission.submit(caller.log_id, ThrottleNote(caller, count))
+        await send_problem(send, callers.TOO_OFTEN, retry_after=1)
+        return None
+    return caller
+
+
+async def submit(request: Request) -> Answer:
+    """Hand a request to admission and wait for its answer, at most until the deadline and a little."""
+    future = admission.submit(request.caller.log_id, request)
+    timer = asyncio.get_running_loop().call_later(settings.GATE_DEADLINE, too_late, future)
+    try:
+        return await future
+    finally:
+        timer.cancel()
+
+
+def too_late(future: "asyncio.Future[Answer]") -> None:
+    if not future.done():
+        future.set_result(TOO_LATE)
+
+
+async def answer(send: Send, told: Answer) -> None:
+    if isinstance(told, Problem):
+        await send_problem(send, told)
+    else:
+        await send_json(send, told)
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes | None:
+    """The whole body, or None as soon as it is larger than allowed."""
+    announced = header(scope, b"content-length")
+    if announced is not None and announced.isdigit() and int(announced) > LONGEST_BODY:
+        return None
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body if len(body) <= LONGEST_BODY else None
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LONGEST_BODY:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def wait_of(scope: Scope) -> float | None:
+    """The seconds of ``?wait=``, 0 without it, None when it is no such number."""
+    query = dict(pair.partition("=")[::2] for pair in scope["query_string"].decode("latin-1").split("&") if pair)
+    text = query.get("wait", "0")
+    return float(text) if text.isdigit() and int(text) <= LONGEST_WAIT else None
+
+
+def only(method: str, handler: Handler) -> type:
+    """A Starlette endpoint that takes one method and answers others with a problem document."""
+
+    class Endpoint:
+        def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            self.arguments = scope, receive, send
+
+        def __await__(self) -> Any:
+            scope, receive, send = self.arguments
+            allowed = scope["method"] == method
+            return (handler(scope, receive, send) if allowed else send_problem(send, NOT_ALLOWED)).__await__()
+
+    return Endpoint
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_problem(send, NOT_FOUND)
+
+
+router = Router(
+    [
+        Route(CHECK, only("POST", check)),
+        Route("/v1/decisions/{decision}/outcome", only("POST", outcome)),
+        Route("/v1/approvals/{approval}", only("GET", approval)),
+        Route("/v1/me", only("GET", me)),
+        Route("/healthz", only("GET", healthz)),
+        Route("/readyz", only("GET", readyz)),
+    ],
+    default=not_found,
+    redirect_slashes=False,
+)

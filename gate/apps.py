@@ -1,0 +1,7 @@
+"""The gate app: the agents' front door."""
+
+from django.apps import AppConfig
+
+
+class GateConfig(AppConfig):
+    name = "gate"

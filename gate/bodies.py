@@ -1,0 +1,119 @@
+"""From bytes to requests: bounded, strict, and refusing with the place and what to do."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from audit import canonical, secrets
+from audit.canonical import ParseError
+from governance.requests import Caller, CheckRequest, OutcomeReport, Problem
+
+CHECK_FIELDS = {
+    "tool": (str, 200), "arguments": (dict, 0), "session": (str, 200), "call_id": (str, 200), "reason": (str, 4000),
+    "on_behalf_of": (str, 320), "estimated_cost_usd": (str, 40), "approval": (str, 40), "context": (dict, 0),
+    "resource": (str, 4000), "action": (str, 20), "dry_run": (bool, 0),
+}  # fmt: skip
+OUTCOME_FIELDS = {"status": (str, 20), "summary": (str, 4000), "changes": (list, 0), "cost_usd": (str, 40)}
+STATUSES = ("running", "succeeded", "failed", "skipped")
+NAMES = {str: "a string", dict: "an object", list: "an array", bool: "true or false"}
+AMOUNT = re.compile(r"\d{1,9}(\.\d{1,9})?")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+NANOS = 10**9
+
+
+class Refused(Exception):
+    """A body that is no request; ``problem`` is the answer."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = Problem(status, code, detail)
+
+
+def parse_fields(raw: bytes, fields: dict[str, tuple[type, int]]) -> dict[str, Any]:
+    """The body's fields, each of its type and no longer than it may be; null counts as absent. Raises Refused."""
+    try:
+        body = canonical.decode(raw)
+    except ParseError as error:
+        raise Refused(400, error.code, str(error)) from error
+    if type(body) is not dict:
+        raise Refused(400, "malformed_json", "The body must be a JSON object.")
+    for name, value in body.items():
+        known = fields.get(name)
+        if known is None:
+            raise Refused(400, "unknown_field", f"There is no field {name[:60]!r}; leave it out.")
+        wanted, longest = known
+        if value is None:
+            continue
+        if type(value) is not wanted:
+            raise Refused(400, "invalid_field", f"The field {name!r} must be {NAMES[wanted]}.")
+        if longest and (len(value) > longest or CONTROL.search(value) and name not in ("reason", "summary")):
+            raise Refused(
+                400, "invalid_field", f"The field {name!r} has at most {longest} characters and no control characters."
+            )
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def nanos(text: str, field: str) -> int:
+    """A decimal string of US dollars as nano-dollars, exactly. Raises Refused."""
+    if not AMOUNT.fullmatch(text):
+        raise Refused(
+            400, "invalid_field", f'The field {field!r} is a decimal string such as "0.02", at most nine decimals.'
+        )
+    return int(Decimal(text) * NANOS)
+
+
+def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
+    """A check; secrets in its arguments are found here, before anything is locked or written. Raises Refused."""
+    body = parse_fields(raw, CHECK_FIELDS)
+    tool = body.get("tool")
+    if not tool:
+        raise Refused(400, "missing_field", "The field 'tool' is missing; name the tool that is about to be used.")
+    arguments = body.get("arguments", {})
+    withheld, found = secrets.withhold(arguments)
+    elsewhere = any(secrets.contains(body[name]) for name in ("reason", "context") if name in body)
+    estimate = body.get("estimated_cost_usd")
+    try:
+        digest = hashlib.sha256(canonical.encode({"tool": tool, "arguments": arguments})).digest()
+    except canonical.CanonicalError as error:
+        raise Refused(400, "number_out_of_range", str(error)) from error
+    kinds = tuple(sorted({item.kind for item in found})) or (("elsewhere",) if elsewhere else ())
+    return CheckRequest(
+        caller=caller,
+        tool=tool,
+        arguments=arguments,
+        digest=digest,
+        withheld=withheld if found else None,
+        secrets=kinds,
+        session=body.get("session", ""),
+        call_id=body.get("call_id", ""),
+        reason=body.get("reason", ""),
+        on_behalf_of=body.get("on_behalf_of", ""),
+        estimated_nanos=nanos(estimate, "estimated_cost_usd") if estimate is not None else None,
+        approval=body.get("approval", ""),
+        context=body.get("context", {}),
+        resource=body.get("resource"),
+        action=body.get("action"),
+        dry_run=body.get("dry_run", False),
+        idempotency_key=idempotency_key,
+        body_digest=hashlib.sha256(raw).digest() if idempotency_key else b"",
+    )
+
+
+def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:
+    """An outcome report. Raises Refused."""
+    body = parse_fields(raw, OUTCOME_FIELDS)
+    if body.get("status") not in STATUSES:
+        raise Refused(400, "invalid_field", f"The field 'status' must be one of {', '.join(STATUSES)}.")
+    cost = body.get("cost_usd")
+    return OutcomeReport(
+        caller=caller,
+        decision=decision,
+        status=body["status"],
+        summary=body.get("summary", ""),
+        changes=body.get("changes", []),
+        cost_nanos=nanos(cost, "cost_usd") if cost is not None else None,
+    )
+
+

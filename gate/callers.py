@@ -1,0 +1,108 @@
+"""Whose key this is, and whether it asks too often. Whether the key is still good is judged under the lock."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from governance.requests import Caller, Problem
+from workspaces.identifiers import key_prefix
+from workspaces.models import AgentKey
+
+REMEMBERED = 20_000
+NOTE_SECONDS = 60
+
+NO_KEY = Problem(
+    401, "missing_key", "Send the agent's key: Authorization: Bearer csk_…; its owner finds it in the portal."
+)
+MALFORMED_KEY = Problem(
+    401, "unknown_key", "This is no complete key of ours; check that it was pasted whole, csk_ and 46 characters."
+)
+UNKNOWN_KEY = Problem(401, "unknown_key", "No agent has this key; check that it belongs to this installation.")
+TOO_OFTEN = Problem(429, "too_many_requests", "This key asks too often; wait a moment, then go on slower.")
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket, and how many requests it turned away since the last note in the log."""
+
+    tokens: float
+    at: float
+    refused: int = 0
+    noted: float = field(default=0.0)
+
+
+class Callers:
+    """Known keys of this process. A key belongs to its agent for ever, so that may be remembered."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.known: OrderedDict[bytes, Caller] = OrderedDict()
+        self.buckets: OrderedDict[bytes, Bucket] = OrderedDict()
+
+    def remembered(self, digest: bytes) -> Caller | None:
+        """The caller of a key by its SHA-256, if this process met it before."""
+        return self.known.get(digest)
+
+    def remember(self, caller: Caller) -> None:
+        self.known[caller.digest] = caller
+        if len(self.known) > REMEMBERED:
+            self.known.popitem(last=False)
+
+    def forget(self) -> None:
+        self.known.clear()
+        self.buckets.clear()
+
+    def take(self, caller: Caller) -> bool:
+        """Take a token of the caller's bucket; False when it is empty."""
+        now = time.monotonic()
+        bucket = self.buckets.get(caller.digest)
+        if bucket is None:
+            bucket = self.buckets[caller.digest] = Bucket(self.burst, now)
+            if len(self.buckets) > REMEMBERED:
+                self.buckets.popitem(last=False)
+        bucket.tokens = min(self.burst, bucket.tokens + (now - bucket.at) * self.rate)
+        bucket.at = now
+        if bucket.tokens < 1:
+            bucket.refused += 1
+            return False
+        bucket.tokens -= 1
+        return True
+
+    def to_note(self, caller: Caller) -> int:
+        """How many requests to note in the log now: at most one note a minute and key, 0 otherwise."""
+        bucket = self.buckets.get(caller.digest)
+        now = time.monotonic()
+        if bucket is None or not bucket.refused or now - bucket.noted < NOTE_SECONDS:
+            return 0
+        count, bucket.refused, bucket.noted = bucket.refused, 0, now
+        return count
+
+
+def digest_of(header: bytes) -> bytes | None:
+    """SHA-256 of the key in an Authorization header, None where there is no bearer token."""
+    scheme, _, token = header.partition(b" ")
+    if scheme.lower() != b"bearer" or not token:
+        return None
+    return hashlib.sha256(token.strip()).digest()
+
+
+def find(header: bytes) -> Caller | Problem:
+    """Look a key up in the database. Closes nothing: the calling thread keeps its connection."""
+    token = header.partition(b" ")[2].strip().decode("latin-1")
+    prefix = key_prefix(token)
+    if prefix is None:
+        return MALFORMED_KEY
+    row = AgentKey.objects.filter(prefix=prefix).values_list("agent_id", "agent__workspace__log_id").first()
+    if row is None:
+        return UNKNOWN_KEY
+    agent_id, log_id = row
+    return Caller(log_id=log_id, agent_id=agent_id, prefix=prefix, digest=hashlib.sha256(token.encode()).digest())
+
+
+def close_connection() -> None:
+    """Close the calling thread's connection."""
+    connection.close()

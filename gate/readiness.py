@@ -1,0 +1,44 @@
+"""Whether this process can record decisions durably. On less it does not start."""
+
+import logging
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
+
+from audit.models import Head
+from audit.sqlite.base import durability_problems
+from gate.admission import UNAVAILABLE
+
+logger = logging.getLogger(__name__)
+__all__ = ["UNAVAILABLE", "logger", "problems", "require_durability"]
+
+
+def problems() -> list[str]:
+    """Why no decision could be recorded now, in sentences; empty when all is well."""
+    try:
+        found = durability()
+        if not Head.objects.exists():
+            found.append("The database has no log; run manage.py migrate.")
+    except DatabaseError as error:
+        connection.close()
+        return [f"The database does not answer: {error}"]
+    return found
+
+
+def durability() -> list[str]:
+    """Why a committed decision could be lost, in sentences."""
+    if connection.vendor == "sqlite":
+        return durability_problems(connection)
+    found = []
+    with connection.cursor() as cursor:
+        for setting, weak in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
+            cursor.execute("SELECT current_setting(%s)", [setting])
+            if cursor.fetchone()[0] == weak:
+                found.append(f"PostgreSQL has {setting} = {weak}; a crash could lose decisions. Switch it on.")
+    return found
+
+
+def require_durability() -> None:
+    """Refuse to start where a committed decision could be lost. Raises ImproperlyConfigured."""
+    if found := durability():
+        raise ImproperlyConfigured("The gate does not start. " + " ".join(found))
