@@ -69,11 +69,21 @@ def register() -> None:
     register_kind(
         models.Agent,
         rows_of=rows(models.Agent, inside),
-        private=reason,
+        private=("purpose", *reason),
         touches=lambda row: ("agent", row.pk),
     )
-    for model, name in ((models.Tool, "tool"), (models.Resource, "resource"), (models.NamedList, "list")):
-        register_kind(model, rows_of=rows(model, inside), touches=lambda row, name=name: (name, row.pk))  # type: ignore[misc]
+    # Patterns and lists may hold people's addresses.
+    for model, name, private in (
+        (models.Tool, "tool", ()),
+        (models.Resource, "resource", ("pattern",)),
+        (models.NamedList, "list", ("members",)),
+    ):
+        register_kind(
+            model,
+            rows_of=rows(model, inside),
+            private=private,
+            touches=lambda row, name=name: (name, row.pk),  # type: ignore[misc]
+        )
     for model in (models.ActsFor, models.AgentRole, models.AgentKey):
         register_kind(
             model, rows_of=rows(model, f"agent__{inside}"), touches=lambda row: ("agent", row.agent_id)

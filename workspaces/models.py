@@ -16,7 +16,7 @@ ACTIONS = [(action.value, action.value) for action in Action]
 RISKS = [(risk.value, risk.value) for risk in Risk]
 
 
-def id_field(prefix: str) -> models.CharField[str, str]:
+def id_field(prefix: str) -> "models.CharField[str, str]":
     """A public id column: prefixed, unguessable, never changed."""
     return models.CharField(max_length=40, unique=True, editable=False, default=partial(public_id, prefix))
 

@@ -1,0 +1,70 @@
+"""The cast as fixtures. acme: olga owns, rita reviews, otto operates; sam is a stranger; globex is next door.
+
+They work for plain and for transactional tests alike. On SQLite the database is a file; with DATABASE_URL set
+it is PostgreSQL's.
+"""
+
+import pytest
+
+from tests.cast import Cast, assemble
+from workspaces.models import Agent, User, Workspace
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return assemble()
+
+
+@pytest.fixture
+def acme(cast: Cast) -> Workspace:
+    return cast.acme
+
+
+@pytest.fixture
+def globex(cast: Cast) -> Workspace:
+    return cast.globex
+
+
+@pytest.fixture
+def olga(cast: Cast) -> User:
+    return cast.olga
+
+
+@pytest.fixture
+def rita(cast: Cast) -> User:
+    return cast.rita
+
+
+@pytest.fixture
+def otto(cast: Cast) -> User:
+    return cast.otto
+
+
+@pytest.fixture
+def sam(cast: Cast) -> User:
+    return cast.sam
+
+
+@pytest.fixture
+def gina(cast: Cast) -> User:
+    return cast.gina
+
+
+@pytest.fixture
+def report_bot(cast: Cast) -> Agent:
+    return cast.report_bot
+
+
+@pytest.fixture
+def support_bot(cast: Cast) -> Agent:
+    return cast.support_bot
+
+
+@pytest.fixture
+def report_bot_key(cast: Cast) -> str:
+    return cast.report_bot_key
+
+
+@pytest.fixture
+def support_bot_key(cast: Cast) -> str:
+    return cast.support_bot_key

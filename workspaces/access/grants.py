@@ -1,0 +1,239 @@
+"""Grants to agents and roles, and permissions of people: the only code that writes guardian's rows.
+
+guardian stores a grant and its end, and does not judge them; ``decide`` does, against the transaction's time.
+Rows are written one by one: guardian's bulk functions skip what is already there without saying so.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from audit import log
+from workspaces.changes import Applied, Change, OtherWorkspace
+from workspaces.declarations import Action
+from workspaces.models import (
+    Agent,
+    Resource,
+    ResourceGrant,
+    Role,
+    Tool,
+    ToolGrant,
+    User,
+    Workspace,
+    WorkspacePermission,
+)
+
+Holder: TypeAlias = Agent | Role
+Target: TypeAlias = Tool | Resource
+GrantRow: TypeAlias = ToolGrant | ResourceGrant
+Wanted: TypeAlias = Mapping[tuple[str, Target], datetime | None]
+
+USE = "use"
+ACTIONS = frozenset(action.value for action in Action)
+NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class NoSuchPermission(ValueError):
+    """A tool can be used; a resource can be read, written, deleted, executed, sent to or spent on."""
+
+
+@dataclass(slots=True)
+class Difference:
+    """Rows that were saved, and rows that are to be deleted once their entry is written."""
+
+    saved: list[Any] = field(default_factory=list)
+    removed: list[Any] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.saved or self.removed)
+
+    def finish(self) -> None:
+        """Delete what was to go. Call it after ``record``: a deleted row has no key."""
+        for row in self.removed:
+            row.delete()
+
+
+@dataclass(frozen=True, slots=True)
+class GrantLine:
+    """One grant that an agent has: directly, or through a role, and until when."""
+
+    permission: str
+    target: Target
+    through: Role | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentGrants:
+    """All that an agent was given, its roles merged in: ends by tool id, and by (resource id, action).
+
+    None is for ever; what is absent was never given. Ends in the past are still here.
+    """
+
+    tools: dict[int, datetime | None]
+    resources: dict[tuple[int, str], datetime | None]
+
+
+def grant(
+    holder: Holder, *, permission: str, obj: Target, expires_at: datetime | None = None, actor: str
+) -> Applied[GrantRow]:
+    """Give an agent or a role one permission on a tool or a resource; again renews it with the new end.
+
+    Raises NoSuchPermission and OtherWorkspace."""
+    with log.write(holder.workspace.log_id) as entries:
+        applied = put(holder, permission, obj, expires_at)
+        if not applied.unchanged:
+            entries.record("workspaces.grant.added", actor=actor, saved=[applied.row], **naming(holder, obj))
+    return applied
+
+
+def revoke(holder: Holder, *, permission: str, obj: Target, actor: str) -> bool:
+    """Take a permission back; False when there was none."""
+    with log.write(holder.workspace.log_id) as entries:
+        row = find(holder, permission, obj)
+        if row is None:
+            return False
+        entries.record("workspaces.grant.revoked", actor=actor, removed=[row], **naming(holder, obj))
+        row.delete()
+    return True
+
+
+def set_grants(holder: Holder, wanted: Wanted, *, actor: str) -> bool:
+    """Make these the holder's own grants, and no others; False when they were already."""
+    with log.write(holder.workspace.log_id) as entries:
+        difference = replace(holder, wanted)
+        if difference.saved:
+            entries.record("workspaces.grant.added", actor=actor, saved=difference.saved, **naming(holder))
+        if difference.removed:
+            entries.record(
+                "workspaces.grant.revoked", actor=actor, removed=difference.removed, **naming(holder)
+            )
+        difference.finish()
+    return bool(difference)
+
+
+def replace(holder: Holder, wanted: Wanted) -> Difference:
+    """Save what is wanted and list what is not, inside the caller's write and for the caller's entry."""
+    difference = Difference()
+    for (permission, obj), expires_at in wanted.items():
+        applied = put(holder, permission, obj, expires_at)
+        if not applied.unchanged:
+            difference.saved.append(applied.row)
+    keys = {(type(obj), obj.pk, permission) for permission, obj in wanted}
+    for row in own_grants(holder):
+        if (type(row.content_object), row.content_object_id, row.permission.codename) not in keys:
+            difference.removed.append(row)
+    return difference
+
+
+def put(holder: Holder, permission: str, obj: Target, expires_at: datetime | None) -> Applied[GrantRow]:
+    """One grant row with this end."""
+    if permission not in ({USE} if isinstance(obj, Tool) else ACTIONS):
+        raise NoSuchPermission(f"{permission!r} cannot be granted on the {type(obj).__name__.lower()} {obj}.")
+    if obj.workspace_id != holder.workspace_id:
+        raise OtherWorkspace(f"{obj} and {holder} are not in the same workspace.")
+    row = find(holder, permission, obj)
+    if row is None:
+        model = ToolGrant if isinstance(obj, Tool) else ResourceGrant
+        row, change = model.objects.assign_perm(permission, holder.group, obj), Change.CREATED
+    elif row.expires_at == expires_at:
+        return Applied(row, Change.UNCHANGED)
+    else:
+        change = Change.CHANGED
+    if row.expires_at != expires_at:
+        row.expires_at = expires_at
+        row.save(update_fields=["expires_at"])
+    return Applied(row, change)
+
+
+def find(holder: Holder, permission: str, obj: Target) -> GrantRow | None:
+    """The holder's own row for this permission."""
+    rows = obj.grants.filter(group_id=holder.group_id, permission__codename=permission)
+    return rows.first()
+
+
+def own_grants(holder: Holder) -> list[GrantRow]:
+    """The rows on the holder's own group, tools first."""
+    related = ("permission", "content_object")
+    return [
+        *ToolGrant.objects.filter(group_id=holder.group_id).select_related(*related).order_by("pk"),
+        *ResourceGrant.objects.filter(group_id=holder.group_id).select_related(*related).order_by("pk"),
+    ]
+
+
+def naming(holder: Holder, obj: Target | None = None) -> dict[str, Any]:
+    """Whom and what a grant's entry is about, for its columns."""
+    names: dict[str, Any] = (
+        {"agent": holder.public_id} if isinstance(holder, Agent) else {"data": {"role": holder.name}}
+    )
+    if isinstance(obj, Tool):
+        names["tool"] = obj.name
+    elif isinstance(obj, Resource):
+        names["resource"] = obj.public_id
+    return names
+
+
+def grants_of(agent: Agent) -> list[GrantLine]:
+    """Every grant of an agent, for people to read: its own first, then each role's with the earlier end."""
+    lines = [line(row, None, None) for row in own_grants(agent)]
+    for given in agent.agent_roles.select_related("role").order_by("role__name"):
+        lines += [line(row, given.role, given.expires_at) for row in own_grants(given.role)]
+    return lines
+
+
+def line(row: GrantRow, through: Role | None, role_ends: datetime | None) -> GrantLine:
+    """A row as a line, ending when the role or the grant does."""
+    return GrantLine(row.permission.codename, row.content_object, through, earlier(row.expires_at, role_ends))
+
+
+def load_agent(agent_id: int) -> AgentGrants:
+    """What an agent may do, in three queries. On one path (role, grant) the earlier end counts, over several
+    paths the latest. An unknown agent has nothing."""
+    paths = Agent.objects.filter(pk=agent_id).values_list(
+        "workspace_id", "group_id", "agent_roles__role__group_id", "agent_roles__expires_at"
+    )
+    ends: dict[int, datetime | None] = {}
+    workspace_id = None
+    for workspace_id, own, role, expires_at in paths:  # noqa: B007
+        ends[own] = None
+        if role is not None:
+            ends[role] = expires_at
+    grants = AgentGrants({}, {})
+    if workspace_id is None:
+        return grants
+    here = {"group__in": ends, "content_object__workspace": workspace_id}
+    columns = ("group_id", "content_object_id", "permission__codename", "expires_at")
+    for group, tool, _, expires_at in ToolGrant.objects.filter(**here).values_list(*columns):
+        keep_latest(grants.tools, tool, earlier(ends[group], expires_at))
+    for group, resource, action, expires_at in ResourceGrant.objects.filter(**here).values_list(*columns):
+        keep_latest(grants.resources, (resource, action), earlier(ends[group], expires_at))
+    return grants
+
+
+def keep_latest(ends: dict[Any, datetime | None], key: Any, end: datetime | None) -> None:
+    """Remember the later of two ends."""
+    if key not in ends or (ends[key] or NEVER) < (end or NEVER):
+        ends[key] = end
+
+
+def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two ends; None is for ever."""
+    end = min(one or NEVER, other or NEVER)
+    return None if end == NEVER else end
+
+
+def set_permissions(workspace: Workspace, person: User, wanted: Iterable[str]) -> Difference:
+    """Give a person exactly these permissions in a workspace, inside the caller's write and for its entry."""
+    difference = Difference()
+    held = {row.permission.codename: row for row in permission_rows(workspace, person)}
+    for codename in sorted(set(wanted) - held.keys()):
+        difference.saved.append(WorkspacePermission.objects.assign_perm(codename, person, workspace))
+    difference.removed = [row for codename, row in sorted(held.items()) if codename not in set(wanted)]
+    return difference
+
+
+def permission_rows(workspace: Workspace, person: User) -> Iterable[WorkspacePermission]:
+    """The rows that let a person into a workspace."""
+    rows = WorkspacePermission.objects.filter(content_object=workspace, user=person)
+    return rows.select_related("permission")

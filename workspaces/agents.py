@@ -1,0 +1,166 @@
+"""Agents and their keys. How an agent stands is containment's, not changed here."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from django.contrib.auth.models import Group
+from django.db.models import Q
+
+from audit import log
+from workspaces import identifiers
+from workspaces.access.grants import Difference
+from workspaces.changes import Applied, Change, OtherWorkspace, assign, check_name
+from workspaces.models import ActsFor, Agent, AgentKey, AgentRole, Role, Standing, User, Workspace
+from workspaces.people import check_members
+
+LIVE_KEYS = 2
+
+
+class TooManyKeys(Exception):
+    """An agent has two live keys at most: the one in use, and the one that takes its place."""
+
+
+class AgentRevoked(Exception):
+    """A revoked agent is so for good; it gets no key again."""
+
+
+class AgentSettings(TypedDict, total=False):
+    """What may be said of an agent when it is created, and changed later."""
+
+    purpose: str
+    labels: Iterable[str]
+    risk_tier: str
+    isolated_runs: bool
+    acts_for: Iterable[User]
+    sessions_per_hour: int | None
+
+
+class AgentChanges(AgentSettings, total=False):
+    """What may be changed of an agent."""
+
+    name: str
+    owner: User
+
+
+def create_agent(
+    workspace: Workspace, name: str, *, owner: User, actor: str, **settings: Unpack[AgentSettings]
+) -> Agent:
+    """A new agent that may do nothing yet, with its private group. Raises ValidationError (also for a taken
+    name), and OtherWorkspace for an owner or a person acted for who has no role in the workspace."""
+    with log.write(workspace.log_id) as entries:
+        agent = Agent(workspace=workspace, name=name, owner=owner)
+        agent.group = Group.objects.create(name=f"agent:{agent.public_id}")
+        check_members(workspace, [owner])
+        difference = write_settings(agent, settings)
+        entries.record("workspaces.agent.created", actor=actor, saved=difference.saved, agent=agent.public_id)
+    return agent
+
+
+def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) -> Applied[Agent]:
+    """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace."""
+    with log.write(agent.workspace.log_id) as entries:
+        agent.refresh_from_db()
+        if "owner" in settings:
+            check_members(agent.workspace, [settings["owner"]])
+        difference = write_settings(agent, settings)
+        if not difference:
+            return Applied(agent, Change.UNCHANGED)
+        entries.record(
+            "workspaces.agent.changed",
+            actor=actor,
+            saved=difference.saved,
+            removed=difference.removed,
+            agent=agent.public_id,
+        )
+        difference.finish()
+    return Applied(agent, Change.CHANGED)
+
+
+def write_settings(agent: Agent, settings: AgentSettings) -> Difference:
+    """Save the agent and the people it acts for as far as they differ."""
+    difference = Difference()
+    values: dict[str, object] = {name: value for name, value in settings.items() if name != "acts_for"}
+    if "labels" in settings:
+        values["labels"] = sorted(set(settings["labels"]))
+    if assign(agent, values) or agent.pk is None:
+        check_name(agent.name, what="An agent")
+        agent.full_clean()
+        agent.save()
+        difference.saved.append(agent)
+    if "acts_for" in settings:
+        wanted = check_members(agent.workspace, settings["acts_for"])
+        held = {row.person: row for row in agent.principals.select_related("person")}
+        new = sorted(wanted - held.keys(), key=lambda person: person.pk)
+        difference.saved += [ActsFor.objects.create(agent=agent, person=person) for person in new]
+        difference.removed += [row for person, row in held.items() if person not in wanted]
+    return difference
+
+
+def set_agent_roles(agent: Agent, roles: Mapping[Role, datetime | None], *, actor: str) -> Change:
+    """Make these the agent's roles, each until its time (None: for ever). Raises OtherWorkspace."""
+    for role in roles:
+        if role.workspace_id != agent.workspace_id:
+            raise OtherWorkspace(f"The role {role.name} is not in the workspace of {agent.name}.")
+    with log.write(agent.workspace.log_id) as entries:
+        difference = Difference()
+        held = {row.role: row for row in agent.agent_roles.select_related("role")}
+        for role, expires_at in roles.items():
+            row = held.get(role) or AgentRole(agent=agent, role=role)
+            if assign(row, {"expires_at": expires_at}) or row.pk is None:
+                row.save()
+                difference.saved.append(row)
+        difference.removed = [row for role, row in held.items() if role not in roles]
+        if not difference:
+            return Change.UNCHANGED
+        entries.record(
+            "workspaces.agent.changed",
+            actor=actor,
+            saved=difference.saved,
+            removed=difference.removed,
+            agent=agent.public_id,
+            data={"roles": sorted(role.name for role in roles)},
+        )
+        difference.finish()
+    return Change.CHANGED
+
+
+def create_key(
+    agent: Agent, *, actor: str, created_by: User | None = None, expires_at: datetime | None = None
+) -> tuple[AgentKey, str]:
+    """A new key and its text, which is shown this once. Raises TooManyKeys and AgentRevoked."""
+    with log.write(agent.workspace.log_id) as entries:
+        agent.refresh_from_db(fields=["standing"])
+        if agent.standing == Standing.REVOKED:
+            raise AgentRevoked(f"{agent.name} is revoked for good; create a new agent instead.")
+        if live_keys(agent, now=entries.now) >= LIVE_KEYS:
+            raise TooManyKeys(
+                f"{agent.name} has {LIVE_KEYS} live keys already; revoke the one that is not used any more."
+            )
+        text, prefix = identifiers.new_key()
+        key = AgentKey.objects.create(
+            agent=agent,
+            prefix=prefix,
+            digest=identifiers.key_digest(text),
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+        entries.record("workspaces.key.created", actor=actor, saved=[key], agent=agent.public_id)
+    return key, text
+
+
+def live_keys(agent: Agent, *, now: datetime) -> int:
+    """How many keys of the agent are neither revoked nor expired."""
+    return agent.keys.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None).count()
+
+
+def revoke_key(key: AgentKey, *, actor: str) -> Change:
+    """End a key now; calls under it are refused from the next one on."""
+    with log.write(key.agent.workspace.log_id) as entries:
+        key.refresh_from_db()
+        if key.revoked_at is not None:
+            return Change.UNCHANGED
+        key.revoked_at = entries.now
+        key.save()
+        entries.record("workspaces.key.revoked", actor=actor, saved=[key], agent=key.agent.public_id)
+    return Change.CHANGED

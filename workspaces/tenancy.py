@@ -1,0 +1,83 @@
+"""The installation and its workspaces."""
+
+from typing import TypedDict, Unpack
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from audit import log
+from audit.models import Log
+from workspaces.changes import Applied, Change, assign
+from workspaces.models import Installation, Workspace
+
+
+class WorkspaceSettings(TypedDict, total=False):
+    """What may be changed of a workspace; its slug and its standing are not among it."""
+
+    name: str
+    timezone: str
+    two_people: bool
+
+
+def install(*, actor: str) -> Installation:
+    """The installation's one row, made when first asked for."""
+    log_id = log.installation_log_id()
+    with log.write(log_id) as entries:
+        row = Installation.objects.filter(log_id=log_id).first()
+        if row is None:
+            row = Installation.objects.create(log_id=log_id)
+            entries.record("workspaces.installation.created", actor=actor, saved=[row])
+    return row
+
+
+def create_workspace(
+    slug: str, *, name: str = "", timezone: str = "UTC", two_people: bool = False, actor: str
+) -> Workspace:
+    """A new workspace with a log of its own, and an entry in the installation's log as well.
+
+    It locks a head that did not exist before, so it cannot sit inside a ``log.write``: wrap it and the write
+    that follows in ``transaction.atomic`` where both must happen or neither. Raises ValidationError.
+    """
+    installation = log.installation_log_id()
+    with transaction.atomic():
+        own = log.create_log(Log.Kind.WORKSPACE)
+        with log.write(installation, own.pk) as entries:
+            workspace = Workspace(
+                slug=slug, name=name or slug, timezone=timezone, two_people=two_people, log=own
+            )
+            check(workspace)
+            workspace.save()
+            entries.record("workspaces.workspace.created", actor=actor, saved=[workspace], log_id=own.pk)
+            entries.append(
+                "workspaces.workspace.created",
+                actor=actor,
+                data={"workspace": workspace.public_id, "log": str(own.uuid)},
+                log_id=installation,
+            )
+    return workspace
+
+
+def change_workspace(
+    workspace: Workspace, *, actor: str, **settings: Unpack[WorkspaceSettings]
+) -> Applied[Workspace]:
+    """Change the settings that are given. Raises ValidationError."""
+    with log.write(workspace.log_id) as entries:
+        workspace.refresh_from_db()
+        if not assign(workspace, settings):
+            return Applied(workspace, Change.UNCHANGED)
+        check(workspace)
+        workspace.save()
+        entries.record("workspaces.workspace.changed", actor=actor, saved=[workspace])
+    return Applied(workspace, Change.CHANGED)
+
+
+def check(workspace: Workspace) -> None:
+    """Raise ValidationError for a row that cannot stand."""
+    try:
+        ZoneInfo(workspace.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValidationError(
+            {"timezone": f"{workspace.timezone!r} is no time zone; write one like Europe/Berlin."}
+        ) from None
+    workspace.full_clean()
