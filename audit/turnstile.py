@@ -113,11 +113,13 @@ class Turnstile:
             if turn in self.line:
                 self.line.remove(turn)
             return
-        if self.files is not None:
-            self.files.release()
-        self.current = self.line.popleft() if self.line else None
-        if self.current is not None:
-            self.current.called.release()
+        try:
+            if self.files is not None:
+                self.files.release()
+        finally:
+            self.current = self.line.popleft() if self.line else None
+            if self.current is not None:
+                self.current.called.release()
 
     def _stand_in_line(self, turn: Turn, deadline: float, timeout: float) -> None:
         while True:

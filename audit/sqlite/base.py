@@ -9,6 +9,7 @@ holds it while it runs. Reading never waits.
 import contextlib
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +21,6 @@ from django.db.backends.utils import CursorWrapper
 
 from audit.sqlite.mounts import network_file_system
 from audit.turnstile import Turn, Turnstile, TurnstileError, turnstile_of
-
-Database = django_sqlite.Database
 
 PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a commit is on the disk before it is answered
@@ -106,7 +105,7 @@ class DatabaseCreation(DjangoDatabaseCreation):
     """Test databases, with the files that lie beside them."""
 
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
-        name = super()._create_test_db(verbosity, autoclobber, keepdb)
+        name: str = super()._create_test_db(verbosity, autoclobber, keepdb)  # type: ignore[misc]
         if not keepdb:
             remove_companions(name)
         return name
@@ -115,10 +114,10 @@ class DatabaseCreation(DjangoDatabaseCreation):
         # The clone is a copy of the file: what the WAL still holds must be in it.
         with self.connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        super()._clone_test_db(suffix, verbosity, keepdb)
+        super()._clone_test_db(suffix, verbosity, keepdb)  # type: ignore[misc]  # absent from the stubs
 
     def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
-        super()._destroy_test_db(test_database_name, verbosity)
+        super()._destroy_test_db(test_database_name, verbosity)  # type: ignore[misc]
         remove_companions(test_database_name)
 
 
@@ -127,6 +126,8 @@ class DatabaseWrapper(django_sqlite.DatabaseWrapper):
 
     creation_class = DatabaseCreation
     turnstile: Turnstile | None = None
+    transaction_mode: str | None
+    init_commands: list[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -188,7 +189,7 @@ class DatabaseWrapper(django_sqlite.DatabaseWrapper):
         """
         if self.in_atomic_block and self.commit_on_exit and not self.connection.in_transaction:
             # After a full disk, say. Going on would commit each further statement on its own.
-            raise Database.OperationalError(
+            raise sqlite3.OperationalError(
                 "SQLite rolled this transaction back after an error; nothing of it was written. End the "
                 "block and try again."
             )
@@ -200,7 +201,7 @@ class DatabaseWrapper(django_sqlite.DatabaseWrapper):
 
     def after(self) -> None:
         """Give the turn back, unless a transaction is open."""
-        if self.turn is not None and not self.connection.in_transaction:
+        if self.turn is not None and (self.connection is None or not self.connection.in_transaction):
             self.leave()
 
     def enter(self) -> None:
@@ -209,7 +210,7 @@ class DatabaseWrapper(django_sqlite.DatabaseWrapper):
             try:
                 self.turn = self.turnstile.enter(self, self.patience)
             except (TurnstileError, OSError) as error:
-                raise Database.OperationalError(f"{error}") from error
+                raise sqlite3.OperationalError(f"{error}") from error
 
     def leave(self) -> None:
         """Give the turn back, if this connection has it."""
@@ -221,19 +222,19 @@ class DatabaseWrapper(django_sqlite.DatabaseWrapper):
         # A COMMIT that fails may leave the transaction open; then the rollback or close that follows gives
         # the turn back.
         try:
-            super()._commit()
+            super()._commit()  # type: ignore[misc]
         finally:
             self.after()
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         finally:
             self.after()
 
     def _close(self) -> None:
         try:
-            super()._close()
+            super()._close()  # type: ignore[misc]
         finally:
             self.leave()
 
