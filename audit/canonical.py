@@ -82,7 +82,7 @@ def _is_plain_float(value: float) -> bool:
 
 
 def encode_by_the_book(value: Any) -> bytes:
-    """`encode` as RFC 8785 says it, step by step: for the values that the compiled encoder writes otherwise."""
+    """`encode` as RFC 8785 says it, step by step: for values that the compiled encoder writes otherwise."""
     parts: list[bytes] = []
     _write(value, parts, MAX_DEPTH)
     return b"".join(parts)
@@ -102,8 +102,10 @@ def _write(value: Any, parts: list[bytes], depth: int) -> None:
     elif isinstance(value, dict | list | tuple):
         if depth == 0:
             raise CanonicalError(f"The value is nested deeper than {MAX_DEPTH} levels.")
-        write_container = _write_object if isinstance(value, dict) else _write_array
-        write_container(value, parts, depth - 1)
+        if isinstance(value, dict):
+            _write_object(value, parts, depth - 1)
+        else:
+            _write_array(value, parts, depth - 1)
     else:
         raise CanonicalError(f"A value of type {type(value).__name__} has no JSON form.")
 
