@@ -94,13 +94,15 @@ def form(request: HttpRequest, link: ApprovalLink, refused: LinkRefused | None =
     """What is asked, with the two buttons."""
     visitor = signed_in(request)
     in_session = visitor is not None and visitor.pk == link.person_id
+    sign_in_needed = links.needs_sign_in(link.approval) and not in_session
     context = {
         "link": link,
         "question": presentation.question(link.approval),
         "others": others(link),
         "in_session": in_session,
-        "sign_in_needed": links.needs_sign_in(link.approval) and not in_session,
-        "portal": reverse("admin:governance_approval_change", args=[link.approval.pk]),
+        "portal": reverse("admin:governance_approval_change", args=[link.approval.pk])
+        if sign_in_needed
+        else "",
         "refused": refused,
         "comment": request.POST.get("comment", ""),
         "comment_length": COMMENT_LENGTH,

@@ -1,5 +1,6 @@
 """Calls that wait for people, opened as admission opens them."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -95,4 +96,8 @@ def decide(approval: Approval, person: User, approve: bool = True, comment: str 
 def types_in(approval: Approval) -> list[str]:
     """Types of the approval's own entries, in the log's order."""
     entries = approval.workspace.log.entries.filter(type__startswith="governance.approval.").order_by("index")
-    return [entry.type.removeprefix("governance.approval.") for entry in entries]
+    return [
+        entry.type.removeprefix("governance.approval.")
+        for entry in entries
+        if json.loads(bytes(entry.body))["data"]["approval"] == approval.public_id
+    ]
