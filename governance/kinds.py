@@ -27,5 +27,6 @@ def register() -> None:
     register_kind(
         PolicyVersion,
         rows_of=lambda log_id: PolicyVersion.objects.filter(workspace__log_id=log_id),
+        private=("content", "note"),  # rules name reviewers by address; the digest commits to them
         touches=lambda row: ("policy", row.pk),
     )

@@ -1,6 +1,7 @@
 """Policy versions, decisions, what the decision path remembers of agents, and approvals."""
 
 from functools import partial
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -8,6 +9,10 @@ from viewflow.workflow.models import Process
 
 from workspaces.identifiers import public_id
 from workspaces.models import Agent, User, Workspace
+
+
+class ImmutableVersion(TypeError):
+    """Somebody tried to change the content of a policy version."""
 
 
 class PolicyVersion(models.Model):
@@ -39,6 +44,16 @@ class PolicyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.number} ({self.status})"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """As ever, but refuse to change what a version says: evidence names it by its content."""
+        if not self._state.adding:
+            stored = PolicyVersion.objects.values("workspace_id", "number", "digest", "content").get(
+                pk=self.pk
+            )
+            if any(getattr(self, column) != value for column, value in stored.items()):
+                raise ImmutableVersion(f"Version {self.number} never changes; draft a new one instead.")
+        super().save(*args, **options)
 
 
 class AgentState(models.Model):

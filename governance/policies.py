@@ -1,0 +1,166 @@
+"""Policy versions: drafted, reviewed against the workspace, published. Their content never changes."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from audit import canonical, log
+from governance import lint
+from governance.models import PolicyVersion
+from governance.rules import Problem, RuleErrors, parse_rules
+from workspaces.models import (
+    Agent,
+    NamedList,
+    Resource,
+    ReviewerGroup,
+    ReviewerGroupMember,
+    Tool,
+    User,
+    Workspace,
+)
+
+Status = PolicyVersion.Status
+
+
+class PolicyRefused(ValueError):
+    """Rules that cannot be read, or that would be dead in this workspace; ``problems`` says which and why."""
+
+    code, status = "policy_refused", 400
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(" ".join(problem.message for problem in problems))
+        self.problems = list(problems)
+
+
+class NeedsSecondPerson(Exception):
+    """The workspace wants a second person to publish what the first one drafted."""
+
+    code, status = "needs_second_person", 409
+
+
+class NotADraft(Exception):
+    """A version that was in force before is history."""
+
+    code, status = "not_a_draft", 409
+
+
+def draft(
+    workspace: Workspace, rules: Sequence[Mapping[str, Any]], *, actor: str, note: str = ""
+) -> PolicyVersion:
+    """A new version of the policy from rules in the workspace file's format; nothing is in force by it.
+
+    Where the version in force, or the newest one if it is a draft, has the same content, that one is
+    returned and nothing is written. Raises PolicyRefused and, for a note that is too long, ValidationError.
+    """
+    with log.write(workspace.log_id) as entries:
+        try:
+            parsed = parse_rules(rules)
+        except RuleErrors as error:
+            raise PolicyRefused(error.problems) from error
+        if problems := lint.check(parsed, catalog(workspace)):
+            raise PolicyRefused(problems)
+        content = [rule.as_dict() for rule in parsed]
+        digest = digest_of(content)
+        newest = PolicyVersion.objects.filter(workspace=workspace).order_by("-number").first()
+        for version in (in_force(workspace), newest if newest and newest.status == Status.DRAFT else None):
+            if version is not None and version.digest == digest:
+                return version
+        version = PolicyVersion(
+            workspace=workspace,
+            number=newest.number + 1 if newest else 1,
+            digest=digest,
+            content=content,
+            note=note,
+            drafted_by=actor,
+        )
+        version.full_clean(exclude=["content"])  # no rules are a policy too
+        version.save()
+        entries.record("governance.policy.drafted", actor=actor, saved=[version], data=naming(version))
+    return version
+
+
+def publish(version: PolicyVersion, *, actor: str, note: str = "") -> PolicyVersion:
+    """Put a draft in force and retire the version that was. One that is in force already stays so, without
+    an entry.
+
+    ``note`` replaces the draft's. Raises NeedsSecondPerson, NotADraft, and PolicyRefused where the workspace
+    has changed so that a rule would be dead now.
+    """
+    workspace = version.workspace
+    with log.write(workspace.log_id) as entries:
+        workspace.refresh_from_db(fields=["two_people"])
+        version = PolicyVersion.objects.select_related("workspace").get(pk=version.pk)
+        if version.status == Status.IN_FORCE:
+            return version
+        if version.status != Status.DRAFT:
+            raise NotADraft(
+                f"Version {version.number} was in force before; draft its rules again to go back to it."
+            )
+        if workspace.two_people and version.drafted_by == actor:
+            raise NeedsSecondPerson(
+                f"You drafted version {version.number}; in this workspace somebody else publishes it. Ask an "
+                f"owner or "
+                "a compliance officer."
+            )
+        if problems := review(version):
+            raise PolicyRefused(problems)
+        retired = in_force(workspace)
+        if retired is not None:
+            retired.status = Status.RETIRED
+            retired.save(update_fields=["status"])
+        version.status, version.published_by, version.published_at = Status.IN_FORCE, actor, entries.now
+        version.note = note or version.note
+        version.save(update_fields=["status", "published_by", "published_at", "note"])
+        entries.record(
+            "governance.policy.published",
+            actor=actor,
+            saved=[version, retired] if retired else [version],
+            data=naming(version),
+        )
+    return version
+
+
+def naming(version: PolicyVersion) -> dict[str, Any]:
+    """Which version an entry is about."""
+    return {"policy": version.digest, "number": version.number}
+
+
+def in_force(workspace: Workspace) -> PolicyVersion | None:
+    """The version that decisions are judged by; None where none was published yet."""
+    return PolicyVersion.objects.filter(workspace=workspace, status=Status.IN_FORCE).first()
+
+
+def review(version: PolicyVersion) -> list[Problem]:
+    """What is wrong with a version's rules in its workspace as it is now."""
+    try:
+        rules = parse_rules(version.content)
+    except RuleErrors as error:
+        return error.problems
+    return lint.check(rules, catalog(version.workspace))
+
+
+def digest_of(content: Sequence[Mapping[str, Any]]) -> str:
+    """The name of a content: ``pol_`` and the SHA-256 of its canonical JSON (RFC 8785), in hex."""
+    return f"pol_{hashlib.sha256(canonical.encode(list(content))).hexdigest()}"
+
+
+def catalog(workspace: Workspace) -> lint.Catalog:
+    """What the workspace has for rules to name: eight queries."""
+    resources = list(Resource.objects.filter(workspace=workspace))
+    members = User.objects.filter(memberships__workspace=workspace, is_active=True)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name in ReviewerGroup.objects.filter(workspace=workspace).values_list("name", flat=True):
+        groups[name] = set()
+    seats = ReviewerGroupMember.objects.filter(reviewer_group__workspace=workspace, person__is_active=True)
+    for name, email in seats.values_list("reviewer_group__name", "person__email"):
+        groups[name].add(email)
+    return lint.Catalog(
+        tools={tool.name: tool.declaration() for tool in Tool.objects.filter(workspace=workspace)},
+        resources={resource.name: resource.pattern for resource in resources},
+        resource_labels={resource.name: frozenset(resource.labels) for resource in resources},
+        agents={agent.name: frozenset(agent.labels) for agent in Agent.objects.filter(workspace=workspace)},
+        people=frozenset(members.values_list("email", flat=True)),
+        groups={name: frozenset(people) for name, people in groups.items()},
+        lists={row.name: tuple(row.members) for row in NamedList.objects.filter(workspace=workspace)},
+    )
