@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -359,7 +359,7 @@ def test_nobody_hears_of_a_write_that_was_undone(cast: Cast) -> None:
             heard.append(watch.grew.is_set())
 
     def undone() -> None:
-        with pytest.raises(ZeroDivisionError), log.write(cast.acme.log_id) as entries:
+        with suppress(ZeroDivisionError), log.write(cast.acme.log_id) as entries:
             entries.append("governance.check.denied", actor="system")
             raise ZeroDivisionError
 

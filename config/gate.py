@@ -1,0 +1,12 @@
+"""The gate alone, for uvicorn: ``uvicorn config.gate:application``. No admin, no sessions, no websockets."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from gate.app import application  # noqa: E402
+
+__all__ = ["application"]

@@ -1,0 +1,65 @@
+"""Two pages of the portal that belong to no admin model: signing in by a link, and the live feed."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_http_methods
+
+from audit.log import newest
+from workspaces.access import get_workspace
+from workspaces.models import User, Workspace
+from workspaces.people import LinkRefused, redeem_signin_link
+
+MODEL_BACKEND = settings.AUTHENTICATION_BACKENDS[0]
+HISTORY = 200  # entries that the live page begins with
+
+
+@never_cache
+@sensitive_variables("token")
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest, token: str) -> HttpResponse:
+    """A one-time link. Opening it only shows a button, because mail scanners open links; that signs in."""
+    refusal = None
+    if request.method == "POST":
+        try:
+            person = redeem_signin_link(token, now=timezone.now())
+        except LinkRefused as refused:
+            refusal = str(refused)
+        else:
+            login(request, person, backend=MODEL_BACKEND)
+            return HttpResponseRedirect(reverse("admin:index"))
+    context = {**admin.site.each_context(request), "title": "Sign in", "refusal": refusal}
+    response = render(request, "workspaces/sign_in.html", context, status=410 if refusal else 200)
+    response["Referrer-Policy"] = "no-referrer"  # the address is a secret
+    return response
+
+
+@login_required
+@require_GET
+def live(request: HttpRequest, slug: str) -> HttpResponse:
+    """Decisions of one workspace as they happen. Strangers get 404, as for a workspace that is not there."""
+    workspace = get_workspace(request.user, slug)
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Live: {workspace.name}",
+        "workspace": workspace,
+        "after": max(-1, newest(workspace.log_id) - 1 - HISTORY),
+        "names": names_in(workspace),
+    }
+    return render(request, "audit/live.html", context)
+
+
+def names_in(workspace: Workspace) -> dict[str, Any]:
+    """Display names by public id: entries name agents and people by ids alone."""
+    agents = dict(workspace.agents.values_list("public_id", "name"))
+    people = User.objects.filter(memberships__workspace=workspace).distinct()
+    return agents | {person.public_id: str(person) for person in people}
