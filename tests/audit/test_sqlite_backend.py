@@ -175,10 +175,10 @@ def test_a_begin_that_fails_gives_the_turn_back(configure) -> None:
     outside.close()
 
 
-def test_a_transaction_without_atomic_has_the_turn_too(side):
+def test_a_transaction_without_atomic_has_the_turn_too(side) -> None:
     side.set_autocommit(False)
     assert run(side, "SELECT v FROM t") == [(0,)]
-    assert side.turn is None
+    assert not side.turn
     run(side, "UPDATE t SET v = 1")
     assert side.turn.held
     side.commit()
