@@ -1,6 +1,8 @@
 """Who may do what: grants with ends, roles of people, and what does not exist for a stranger."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
@@ -61,6 +63,21 @@ def test_every_permission_in_the_table_exists_on_the_workspace() -> None:
 def test_an_unknown_role_gives_nothing_and_says_so() -> None:
     with pytest.raises(ValueError, match="emperor"):
         access.permissions_for(["emperor"])
+
+
+def test_the_documented_table_is_the_one_that_holds() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "concepts" / "permissions.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.count("|") == 8
+    ]
+    roles = [name.replace(" ", "_") for name in rows[0][1:]]
+    documented: dict[str, set[str]] = {role: set() for role in roles}
+    for row in rows[2:]:
+        for permission in re.findall(r"`(\w+)`", row[0]):
+            for role, cell in zip(roles, row[1:], strict=True):
+                if cell in ("✓", "own agents"):
+                    documented[role].add(permission + ("_own_agents" if cell == "own agents" else ""))
+    assert documented == {role.value: set(held) for role, held in access.PERMISSIONS.items()}
 
 
 # Grants
