@@ -60,12 +60,15 @@ def register() -> None:
         private=reason,
         touches=lambda row: ("workspace", row.pk),
     )
+    model: type[Model]
     for model in (models.Membership, models.ReviewerGroup, models.Role):
         register_kind(model, rows_of=rows(model, inside))
     register_kind(
         models.ReviewerGroupMember, rows_of=rows(models.ReviewerGroupMember, f"reviewer_group__{inside}")
     )
-    register_kind(models.WorkspacePermission, rows_of=rows(models.WorkspacePermission, "content_object__log_id"))
+    register_kind(
+        models.WorkspacePermission, rows_of=rows(models.WorkspacePermission, "content_object__log_id")
+    )
     register_kind(
         models.Agent,
         rows_of=rows(models.Agent, inside),
@@ -90,5 +93,7 @@ def register() -> None:
         )
     for model in (models.ToolGrant, models.ResourceGrant):
         register_kind(
-            model, rows_of=rows(model, f"content_object__{inside}"), touches=lambda row: ("group", row.group_id)
+            model,
+            rows_of=rows(model, f"content_object__{inside}"),
+            touches=lambda row: ("group", row.group_id),
         )

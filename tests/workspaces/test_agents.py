@@ -1,10 +1,12 @@
 """Agents, what is said of them, and their keys."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from audit.models import Entry
@@ -111,6 +113,22 @@ def test_an_agent_has_two_live_keys_at_most(cast: Cast) -> None:
     assert journal.new() == []
     agents.revoke_key(second, actor=ACTOR)
     agents.create_key(cast.report_bot, actor=ACTOR)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keys_made_at_once_are_still_two(cast: Cast) -> None:
+    def attempt(_: int) -> bool:
+        try:
+            agents.create_key(Agent.objects.get(pk=cast.report_bot.pk), actor=ACTOR)
+        except agents.TooManyKeys:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(attempt, range(4))) == 1
+    assert cast.report_bot.keys.count() == 2
 
 
 def test_an_expired_key_makes_room(cast: Cast) -> None:
