@@ -61,7 +61,6 @@ _PLAIN_LENGTH = 250  # shorter than the longest host name, so that _PLAIN need n
 # Encoded dots, separators and controls, once or several times over: what a second decoding would bring to
 # life.
 _HIDDEN = re.compile(r"%(?:25)*(?:2[ef]|5c|[01][0-9a-f]|7f)", re.IGNORECASE).search
-_HIDDEN_CONTROL = re.compile(r"%(?:[01][0-9a-f]|7f)", re.IGNORECASE).search
 # Controls, line and paragraph separators, surrogates, invisible marks and the marks that reorder text.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
@@ -146,15 +145,13 @@ def unsplit(parts: Parts) -> str:
 
 
 def check_text(text: str) -> None:
-    """Refuse backslashes, control and invisible characters, and text that is not in Unicode's form NFC."""
+    """Refuse backslashes, control and invisible characters, and what is overlong."""
     if len(text) > MAX_LENGTH:
         raise AmbiguousResource(f"the value is longer than {MAX_LENGTH:,} characters")
     if "\\" in text:
         raise AmbiguousResource("the value has a backslash in it")
     if _UNPRINTABLE(text):
         raise AmbiguousResource("the value has control or invisible characters in it")
-    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
-        raise AmbiguousResource("the value is not in Unicode form NFC")
 
 
 def encode(text: str, characters: str) -> str:
@@ -233,8 +230,6 @@ def canonical_path_text(scheme: str, path: str) -> str:
 
 def canonical_query(scheme: str, query: str) -> str:
     """A query in its one encoding; characters with a meaning in queries stay as written, encoded or not."""
-    if _HIDDEN_CONTROL(query):
-        raise AmbiguousResource("the query has an encoded control character in it")
     apart = QUERY_CHARACTERS[len(UNRESERVED) :]
     text = _canonical_text(scheme, query, QUERY_CHARACTERS, apart)
     _decode(text)

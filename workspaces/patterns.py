@@ -47,16 +47,16 @@ class PatternError(ValueError):
 class Pattern:
     """A compiled pattern. `text` is what was written, `canonical` its one spelling."""
 
-    __slots__ = ("_host", "_path", "_port", "_query", "_user", "canonical", "form", "text")
+    __slots__ = ("_head", "_host", "_path", "_query", "_user", "canonical", "form", "text")
 
     def __init__(self, text: str, form: Parts) -> None:
         self.text = text
         self.form = form
         self.canonical = unsplit(form)
+        self._head = None if "*" in "".join(form[:4]) else tuple(form[:4])
         self._user = _matcher(form.user, _AUTHORITY_BARRIER)
         self._host = _matcher(form.host, _AUTHORITY_BARRIER)
-        self._port = None if form.port == "*" else form.port
-        self._path = _unrooted(_matcher(form.path, None)) if form.path[:1] == "*" else _matcher(form.path, None)
+        self._path = _path_matcher(form.path)
         self._query = _query_matcher(form)
 
     @classmethod
@@ -76,14 +76,16 @@ class Pattern:
 
     def covers(self, of: Parts) -> bool:
         """The same for a resource taken apart already."""
-        scheme, user, host, port, path, query = of
+        if self._head is not None:
+            return of[:4] == self._head and self._path(of.path) and self._query(of.query)
+        scheme, _, _, port, _, _ = self.form
         return (
-            scheme == self.form.scheme
-            and self._path(path)
-            and self._host(host)
-            and (self._port is None or port == self._port)
-            and self._user(user)
-            and self._query(query)
+            of.scheme == scheme
+            and (of.port == port or port == "*")
+            and self._host(of.host)
+            and self._user(of.user)
+            and self._path(of.path)
+            and self._query(of.query)
         )
 
 
@@ -176,9 +178,11 @@ def _canonical_path(scheme: str, path: str, *, rooted: bool) -> str:
     return path or ("/" if scheme in DEFAULT_PORTS else "")
 
 
-def _unrooted(matcher: Matcher) -> Matcher:
-    """`table:*` is one form of address and `table:///x` another."""
-    return lambda path: path[:1] != "/" and matcher(path)
+def _path_matcher(path: str) -> Matcher:
+    matches = _matcher(path, None)
+    if path[:1] == "*":  # `table:*` is one form of address and `table:///x` another
+        return lambda text: text[:1] != "/" and matches(text)
+    return matches
 
 
 def _query_matcher(form: Parts) -> Callable[[str | None], bool]:
@@ -200,11 +204,12 @@ def _matcher(glob: str, barrier: re.Pattern[str] | None) -> Matcher:
     # A star crosses no barrier, so glob and text have the same barriers in the same order, and match
     # between them.
     spans = [_glob(span) if "*" in span else span.__eq__ for span in barrier.split(glob)]
+    authority, single = barrier is _AUTHORITY_BARRIER, len(spans) == 1
 
     def matches(text: str) -> bool:
+        if authority and "%" not in text and "[" not in text:  # no barrier: only these bring one into a host
+            return single and plain(text)
         found = barrier.split(text)
-        if len(found) == 1 == len(spans):
-            return plain(text)
         return len(found) == len(spans) and all(span(part) for span, part in zip(spans, found, strict=True))
 
     return matches
@@ -214,6 +219,9 @@ def _glob(glob: str) -> Matcher:
     """A predicate for text with stars that cross everything; linear in the text, whatever the stars."""
     first, *middle, last = _atoms(glob).split("*")
     shortest = len(first) + len(last)
+    if not middle and not last:
+        prefix = glob[:-1]
+        return lambda text: text.startswith(prefix)
 
     def matches(text: str) -> bool:
         if "%" in text:
@@ -245,23 +253,22 @@ class _Affixes(Generic[Place]):
     def __init__(self, make: Callable[[], Place], *, suffix: bool = False) -> None:
         self._make = make
         self._suffix = suffix
-        self._tables: dict[int, dict[str, Place]] = {}
+        self._tables: list[tuple[int, dict[str, Place]]] = []
 
     def at(self, affix: str) -> Place:
-        table = self._tables.setdefault(len(affix), {})
+        table = next((table for length, table in self._tables if length == len(affix)), None)
+        if table is None:
+            table = {}
+            self._tables.append((len(affix), table))
         if affix not in table:
             table[affix] = self._make()
         return table[affix]
 
     def found(self, text: str) -> list[Place]:
-        size = len(text)
-        places = []
-        for length, table in self._tables.items():
-            if length <= size:
-                place = table.get(text[size - length :] if self._suffix else text[:length])
-                if place is not None:
-                    places.append(place)
-        return places
+        if self._suffix:
+            size = len(text)
+            return [t[text[size - n :]] for n, t in self._tables if n <= size and text[size - n :] in t]
+        return [t[text[:n]] for n, t in self._tables if text[:n] in t]
 
 
 class _Paths(Generic[Key]):
@@ -291,11 +298,9 @@ class _Hosts(Generic[Key]):
         return self.suffixes.at(suffix) if suffix else self.prefixes.at(host.partition("*")[0])
 
     def found(self, host: str) -> list[_Paths[Key]]:
-        places = self.prefixes.found(host) + self.suffixes.found(host)
         exact = self.exact.get(host)
-        if exact is not None:
-            places.append(exact)
-        return places
+        places = [] if exact is None else [exact]
+        return places + self.prefixes.found(host) + self.suffixes.found(host)
 
 
 class PatternSet(Generic[Key]):
@@ -332,17 +337,13 @@ class PatternSet(Generic[Key]):
 
     def match(self, resource: str) -> list[Key]:
         """The keys with a pattern that covers the normalized `resource`, each once, in no set order."""
-        keys = {key: None for key, _ in self._whole.get(resource, ())}
+        keys = [key for key, _ in self._whole.get(resource, ())]
         of = parts(resource)
         hosts = self._schemes.get(of.scheme)
         if hosts is not None:
+            path = of.path
             for paths in hosts.found(of.host):
-                candidates = paths.prefixes.found(of.path)
-                exact = paths.exact.get(of.path)
-                if exact:
-                    candidates.append(exact)
-                for entries in candidates:
-                    for key, pattern in entries:
-                        if pattern.covers(of):
-                            keys[key] = None
-        return list(keys)
+                for entries in paths.prefixes.found(path):
+                    keys += [key for key, pattern in entries if pattern.covers(of)]
+                keys += [key for key, pattern in paths.exact.get(path, ()) if pattern.covers(of)]
+        return keys if len(keys) < 2 else list(dict.fromkeys(keys))

@@ -86,8 +86,8 @@ class Template:
         self._branch = _Branch()
         for index, placeholder in enumerate(self.placeholders):
             self._branch.add(index, steps(placeholder), placeholder)
-        only = self.placeholders[0] if len(self.placeholders) == 1 else ""
-        self._key = only if only.isidentifier() else None
+        # Most calls give strings at the top level; what lies deeper is found by its way, never by its name.
+        self._keys = None if any(len(steps(each)) > 1 for each in placeholders) else self.placeholders
         self._path_ends = path_ends
 
     @classmethod
@@ -120,16 +120,14 @@ class Template:
         An absent, null or empty argument gives none. Some placeholders of one template given and others not
         is refused: nobody could say what such a call touches.
         """
-        if self._key is not None:
-            value = arguments.get(self._key)
-            if type(value) is str:
-                return [self._fill([value])] if value else []
-        if not self.placeholders:
-            return [self.text]
+        if self._keys is not None:
+            values = [arguments.get(key) for key in self._keys]
+            if all(type(value) is str and value for value in values):
+                return [self._fill(values)]
         order = range(len(self.placeholders))
         return [self._fill([row[index] for index in order]) for row in self._branch.rows(arguments, "")]
 
-    def _fill(self, values: list[str]) -> str:
+    def _fill(self, values: list[Any]) -> str:
         text = self._first
         for encoder, index, literal in self._rest:
             try:

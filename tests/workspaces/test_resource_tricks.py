@@ -211,6 +211,27 @@ LOOPBACK = [
     "http://%31%32%37.0.0.1/",
 ]
 
+ODD_HOSTS = [
+    "docs.test.",
+    "docs..test",
+    "-docs.test",
+    "docs\uff0etest",
+    "ｄocs.test",
+    "docs\u00ad.test",
+    "docs\u200d.test",
+    "e\u0301.test",
+    "xn--",
+    "xn--a.test",
+    "xn--docs-.test",
+    "docs%2etest",
+    "docs,evil.test",
+    "a" * 64 + ".test",
+    ".".join(["a" * 60] * 5),
+    "[fe80::1%eth0]",
+    "u@docs.test",
+    "docs.test:0",
+]
+
 MAIL = [
     "a@evil.test",
     "a@x,b@customers.test",
@@ -328,7 +349,13 @@ CASES = (
     + [("{url}", "https", {"url": value}, [DOCS]) for value in URL if value]
     + [("{url}", None, {"url": value}, [DOCS]) for value in URL if value]
     + [("{url}", "https", {"url": value}, ["http://127.0.0.1/*", "http://[::1]/*"]) for value in LOOPBACK]
+    + [("{url}", None, {"url": value}, ["http://*:*/*", "http://[::1]/*"]) for value in LOOPBACK]
+    + [("{url}", None, {"url": f"https://{host}/"}, ["https://*:*/*"]) for host in ODD_HOSTS]
     + [("mailto:{to}", None, {"to": value}, [CUSTOMERS]) for value in MAIL]
+    + [
+        ("mailto:{to}", None, {"to": f"a@{host}"}, ["mailto:*@*"])
+        for host in [*ODD_HOSTS, "127.0.0.1", "127.1"]
+    ]
     + [("invoice://{invoice}", None, {"invoice": value}, [INVOICES]) for value in INVOICE]
     + [("s3://{bucket}/{key}", None, {"bucket": "reports", "key": value}, [BUCKET]) for value in KEY]
     + [("https://api.test/users/{id}", None, {"id": value}, [USERS]) for value in USER]
@@ -360,6 +387,13 @@ CASES = (
         ("file://{attachments[].path}", None, {"attachments": {"path": "/srv/reports/x"}}, [REPORTS]),
         ("file://{attachments[].path}", None, {"attachments": "/srv/reports/x"}, [REPORTS]),
         ("file://{attachments[].path}", None, {"attachments": ["/srv/reports/x"]}, [REPORTS]),
+        (
+            "file://{attachment.path}",
+            None,
+            {"attachment.path": "/srv/reports/x", "attachment": {"path": "/etc/passwd"}},
+            [REPORTS],
+        ),
+        ("file://{paths[]}", None, {"paths[]": "/srv/reports/x", "paths": ["/etc/passwd"]}, [REPORTS]),
         ("file://{attachment.path}", None, {"attachment": [{"path": "/srv/reports/x"}]}, [REPORTS]),
     ]
 )

@@ -437,6 +437,22 @@ def test_a_refusal_says_what_and_where(template, arguments, where):
         Template.parse(template).expand(arguments)
 
 
+@pytest.mark.parametrize(
+    ("resource", "why"),
+    [
+        ("mailto:a@b.test@c.test", "exactly one mail address"),
+        ("http://[::ffff:127.0.0.1]/", "IPv4 address written as IPv6"),
+        ("http://[fe80::1%eth0]/", "with a zone"),
+        ("http://127.1/", "four decimal numbers"),
+        ("file:///e\u0301", "Unicode form NFC"),
+        ("https://docs.test/?q=%0a", "control"),
+    ],
+)
+def test_a_refusal_says_why(resource, why):
+    with pytest.raises(AmbiguousResource, match=why):
+        normalize(resource)
+
+
 def test_a_refusal_does_not_repeat_the_value():
     with pytest.raises(AmbiguousResource) as refusal:
         Template.parse("mailto:{to}").expand({"to": "secret-4111@x, y"})
