@@ -7,7 +7,7 @@ do that, so they are not used.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -79,10 +79,13 @@ class Ask:
     entry_index: int
 
 
+COLUMNS = [field.name for field in fields(Ask)]
+
+
 def open(asks: Sequence[Ask]) -> None:
     """Insert the approvals, and owe the start of their processes. Called inside admission's write; the
     pending decision's entry stands for it in the log."""
-    Approval.objects.bulk_create([Approval(**asdict(ask)) for ask in asks])
+    Approval.objects.bulk_create([Approval(**{name: getattr(ask, name) for name in COLUMNS}) for ask in asks])
     Owed.objects.bulk_create(
         [Owed(kind=START, payload={"approval": ask.public_id}, due=ask.created) for ask in asks]
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import call_command
@@ -217,7 +218,8 @@ def worker(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     if connection.vendor == "sqlite":
         environment["COUNTERSIGN_SQLITE"] = str(connection.settings_dict["NAME"])
     else:
-        pytest.skip("The worker's process is tried on SQLite; claims are tried on both.")
+        here = urlsplit(environment["DATABASE_URL"])
+        environment["DATABASE_URL"] = here._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     process = subprocess.Popen(
         [sys.executable, str(script)],
         env=environment,
