@@ -151,7 +151,8 @@ def _split(address: str) -> tuple[str, str]:
     if match and not _HOST_AND_PORT.match(address):
         scheme, rest = match[1].lower(), address[match.end() :]
     if scheme == "mailto":
-        rest = rest.partition("?")[0]
+        if "?" in rest:
+            raise ValueError("the address has header fields, which may name more recipients")
         return scheme, _mail_domain(rest)
     if scheme in NETWORK_SCHEMES:
         rest = rest.lstrip("/")  # clients open http:/host and http:host as well
