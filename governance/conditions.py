@@ -20,6 +20,7 @@ from governance.shapes import Shape, fit
 MAX_BYTES = 64 * 1024  # of one value that a condition reads
 MAX_ITEMS = 1_000  # of one list
 VALUE_BYTES = 32  # counted for each value besides its text: converting one for CEL takes up to 0.8 µs
+FEW, SHORT = 16, 500  # so many values, texts of so many characters, are within the limits unmeasured
 CACHED = 65_536  # compiled conditions kept
 
 # Name → its type, or its fields and their types, in CEL's notation. `any` is whatever JSON the agent sent.
@@ -42,13 +43,11 @@ VARIABLES: Mapping[str, str | Mapping[str, str]] = {
     "resource": "string",
     "resource_labels": "list(string)",
     "args": "map(string, any)",
-    "session": {"tools": "list(string)", "labels": "list(string)", "repeats": "int"},
+    "session": {"tools": "list(string)", "labels": "list(string)", "calls": "int", "repeats": "int"},
     "spend": {
-        "session_usd": "double",
-        "agent_day_usd": "double",
-        "agent_month_usd": "double",
-        "workspace_day_usd": "double",
-        "workspace_month_usd": "double",
+        f"{scope}_{window}": "double"
+        for scope in ("session", "agent", "workspace")
+        for window in ("day", "week", "month", "ever")
     },
     "now": "timestamp",
     "lists": "map(string, list(string))",
@@ -63,6 +62,7 @@ _MEASURED = frozenset({"args", "lists", "context", "reason", "on_behalf_of"})
 # Held by the configuration's snapshot and never changed in place: converted once while it is the same object.
 _SNAPSHOT = frozenset({"agent", "tool", "lists", "resource_labels"})
 _WHOLE: frozenset[str] = frozenset({"*"})
+_SMALL = frozenset({int, float, bool, type(None)})
 
 _TEXT_OR_COMMENT = re.compile(
     r"""//[^\n]*
@@ -218,9 +218,15 @@ class Scope:
         if failure is None:
             value = self._values[name]
             if isinstance(value, Mapping) and "*" not in fields:
-                value = {field: value[field] for field in fields if field in value}
+                value = [value[field] for field in fields if field in value]
+                if len(value) <= FEW and all(type(one) in _SMALL or _is_short(one) for one in value):
+                    return ""
             failure = self._failures[name, fields] = oversize(value)
         return failure
+
+
+def _is_short(value: Any) -> bool:
+    return type(value) is str and len(value) <= SHORT
 
 
 def oversize(value: Any) -> str:

@@ -110,11 +110,14 @@ class Inference(Calls):
         if not self._has_fields(offset, operand, shape, name):
             return NOTHING
         found = shape.field(name)
-        if shape.fields is None or name in shape.fields:
-            return found
         way = path_of(operand)
         if way is not None and (*way, name) in facts.present:
-            return ANY if not found.kinds else found
+            return found if found.kinds else ANY
+        if shape.fields is None or name in shape.fields:
+            if way == ("spend",) and name not in shape.required:
+                message = f"Not every agent has a budget that counts this: test has(spend.{name}) first."
+                self.note(offset, message)
+            return found
         if shape.extra is None:
             hint = suggestion(name, shape.fields)
             self.note(offset, f"{quoted(operand)} has no field “{name}”.{hint}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 
+from governance.conditions import VARIABLES
 from governance.forms import Form, can_meet, covers, form_of, top_level_arguments
 from governance.notation import listed, suggestion
 from governance.rules import Problem, Rule
@@ -25,13 +26,16 @@ from workspaces.resources import Pattern, PatternError
 
 RISKS = texts(risk.value for risk in Risk)
 AMOUNT = Shape(frozenset({"double"}), interval=Interval(Decimal(0)))
+COUNT = Shape(frozenset({"int"}), interval=Interval(Decimal(0)))
 OPEN = Shape(frozenset({"map"}), extra=ANY)
 
 
 @dataclass(frozen=True)
 class Catalog:
     """What a workspace has for rules to name. ``resources`` maps names to patterns, ``agents`` names to
-    labels, ``groups`` names to the e-mail addresses of their members, ``resource_labels`` names to labels."""
+    labels, ``groups`` names to the e-mail addresses of their members, ``resource_labels`` names to labels.
+    ``budgets`` are the fields of ``spend``, such as ``agent_day``, that are there for every agent.
+    """
 
     tools: Mapping[str, ToolDeclaration] = field(default_factory=dict)
     resources: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +44,7 @@ class Catalog:
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resource_labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    budgets: frozenset[str] = frozenset()
 
     def labels(self) -> set[str]:
         """Every label that a call can bring into a session."""
@@ -177,17 +182,14 @@ class Reach:
             "session": map_of({
                 "tools": _labels(catalog.tools) if catalog.tools else list_of(text),
                 "labels": _labels(catalog.labels()) if catalog.tools else list_of(text),
-                "repeats": Shape(frozenset({"int"}), interval=Interval(Decimal(0)))}),
-            "spend": map_of(dict.fromkeys(SPEND, AMOUNT)),
+                "calls": COUNT, "repeats": COUNT}),
+            "spend": map_of(dict.fromkeys(VARIABLES["spend"], AMOUNT), required=catalog.budgets),
             "now": of_kind("timestamp"),
             "lists": map_of(lists),
             "context": OPEN,
             "reason": text,
             "on_behalf_of": text,
         }  # fmt: skip
-
-
-SPEND = ("session_usd", "agent_day_usd", "agent_month_usd", "workspace_day_usd", "workspace_month_usd")
 
 
 def _labels(names: Iterable[str]) -> Shape:

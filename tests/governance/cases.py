@@ -103,6 +103,7 @@ CATALOG = Catalog(
     },
     people=frozenset({"olga@acme.test", "rita@acme.test", "otto@acme.test"}),
     groups={"finance": frozenset({"rita@acme.test", "olga@acme.test"}), "legal": frozenset()},
+    budgets=frozenset({"workspace_month"}),
     lists={"partners": ("orders@partner.test", "help@partner.test"), "nobody": ()},
 )
 
