@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,8 +110,8 @@ if EMBEDDED:
             "ENGINE": "audit.sqlite",
             "NAME": env("COUNTERSIGN_SQLITE", default=str(DATA_DIR / "countersign.sqlite3")),
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
-            # A file, not memory: threads are connections of their own.
-            "TEST": {"NAME": env("COUNTERSIGN_TEST_SQLITE", default=str(DATA_DIR / "test.sqlite3"))},
+            # A file, not memory: threads are connections of their own. One a process: runs do not meet.
+            "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"countersign-test-{os.getpid()}.sqlite3")},
         }
     }
     DATA_DIR.mkdir(parents=True, exist_ok=True)

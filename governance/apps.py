@@ -8,10 +8,12 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed
-        from governance import approvals, kinds, mail
+        from governance import approvals, kinds, mail, reports, tidying
 
         kinds.register()
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
         owed.periodic(approvals.expire_due)
         owed.periodic(approvals.cancel_void)
+        owed.periodic(reports.close_unreported)
+        owed.periodic(tidying.tidy)

@@ -33,6 +33,7 @@ from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry, effective_standing
 
 TRIES = 4
+BUSY_SECONDS = 1  # calls in flight settle soon; how soon, nobody knows
 
 
 class Overtaken(RuntimeError):
@@ -107,7 +108,9 @@ class Batch:
         if problem := judge_key(request.caller, agent, self.now):
             return problem
         self.records.note_key_use(agent.keys[request.caller.prefix].id)
-        handler: Callable[[AgentEntry, Any], Answer | Draft | Answered] = self.handlers[type(request)].__get__(self)
+        handler: Callable[[AgentEntry, Any], Answer | Draft | Answered] = self.handlers[
+            type(request)
+        ].__get__(self)
         return handler(agent, request)
 
     def standing(self, agent: AgentEntry) -> str:
@@ -129,13 +132,17 @@ class Batch:
         epoch = self.epoch(agent)
         if request.dry_run:
             return self.simulate(agent, request)
-        earlier = self.recall.keys.get((agent.id, request.idempotency_key)) if request.idempotency_key else None
+        earlier = (
+            self.recall.keys.get((agent.id, request.idempotency_key)) if request.idempotency_key else None
+        )
         if earlier is not None:
             if not hmac.compare_digest(earlier.digest, request.body_digest):
                 return BODY_DIFFERS
             if self.recall.is_open(earlier, epoch):
                 return earlier
-        call = self.recall.calls.get((agent.id, request.session, request.call_id)) if request.call_id else None
+        call = (
+            self.recall.calls.get((agent.id, request.session, request.call_id)) if request.call_id else None
+        )
         presented = request.approval
         if call is not None:
             if not hmac.compare_digest(call.digest, request.digest):
@@ -164,12 +171,13 @@ class Batch:
         cost = self.reserve(agent, request, verdict, decision)
         seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16])
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
+        self.records.tell_budget(draft, cost, self.ledger.remaining(agent.id, request.session))
         if verdict.decision == "pending" and waiting is None:
             waiting = open_approval(self, agent, request, verdict, draft)
         if waiting is not None:
             self.records.attach(draft, waiting)
         if verdict.decision == "allow":
-            self.take_effect(agent, request, verdict, decision, presented)
+            self.take_effect(agent, request, verdict, draft, presented)
         self.records.append(draft)
         return draft
 
@@ -243,12 +251,17 @@ class Batch:
         limit = agent.sessions_per_hour
         if limit is not None and self.memory.sessions[agent.id, request.session].new:
             if self.memory.sessions_begun(agent.id) >= limit:
-                deny(verdict, "rate_limited", f"This agent may begin {limit} sessions an hour; go on in an old one.")
+                deny(
+                    verdict,
+                    "rate_limited",
+                    f"This agent may begin {limit} sessions an hour; go on in an old one.",
+                )
                 return 0
         cost = self.cost(request)
         if cost:
             if shortage := self.ledger.check(agent.id, request.session, cost):
                 deny(verdict, shortage.code, shortage.message, budget=shortage.budget)
+                verdict.retry_after = BUSY_SECONDS if shortage.code == "budget_busy" else 0
                 return 0
             self.ledger.hold(agent.id, request.session, cost, decision)
         return cost
@@ -260,7 +273,7 @@ class Batch:
         return max(declared or 0, request.estimated_nanos or 0)
 
     def take_effect(
-        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str, presented: str
+        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft, presented: str
     ) -> None:
         """An allowed call counts: in limits, in the session, and against the approval that it used."""
         workspace = self.snapshot.workspace_id
@@ -271,7 +284,8 @@ class Batch:
         self.memory.note_allowed(agent.id, request.session, request.tool, verdict.labels)
         if verdict.lifted or verdict.supervision_lifted:
             approval = self.recall.approvals[presented]
-            approval.used_by = decision
+            approval.used_by = draft.decision
+            draft.entry["data"]["used_approval"] = presented
             self.records.used_approvals.append(approval)
 
     def remember(self, agent: AgentEntry, request: CheckRequest, draft: Draft, epoch: int) -> None:
@@ -282,7 +296,9 @@ class Batch:
         if draft.answer["decision"] == "allow":
             self.recall.outcomes[draft.decision] = "open"
         if request.idempotency_key:
-            answered = Answered(request.body_digest, draft.decision, draft.approval, epoch, draft, self.now, until)
+            answered = Answered(
+                request.body_digest, draft.decision, draft.approval, epoch, draft, self.now, until
+            )
             self.recall.keys[agent.id, request.idempotency_key] = answered
             self.records.keys[agent.id, request.idempotency_key] = answered
         if request.call_id:
@@ -355,7 +371,9 @@ KEY_PROBLEMS = {
     "key_expired": Problem(401, "key_expired", "This key has expired; ask the agent's owner for a new one."),
 }
 BODY_DIFFERS = Problem(
-    409, "idempotency_key_reused", "This Idempotency-Key came with another body before; use a new one for a new call."
+    409,
+    "idempotency_key_reused",
+    "This Idempotency-Key came with another body before; use a new one for a new call.",
 )
 CALL_ID_REUSED = Problem(
     409, "call_id_reused", "This call_id named another call in this session; give each call an id of its own."

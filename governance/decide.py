@@ -77,6 +77,7 @@ class Verdict:
     consumes: list[tuple[CompiledRule, int]] = field(default_factory=list)
     labels: frozenset[str] = frozenset()
     would: str = ""
+    retry_after: int = 0
 
 
 class Refusal(Exception):
@@ -168,7 +169,9 @@ def require_grants(verdict: Verdict, question: Question, tool: ToolEntry, now: d
     missing = []
     if not in_force(agent.tools, tool.id, now):
         missing.append({"permission": "use", "tool": question.tool_name})
-    named = verdict.derived if tool.compiled.declaration.templates else []  # without a template, `use` suffices
+    named = (
+        verdict.derived if tool.compiled.declaration.templates else []
+    )  # without a template, `use` suffices
     for item in named:
         matches = question.patterns.match(item.resource)
         verdict.granted_by.append(matches)

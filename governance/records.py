@@ -105,13 +105,20 @@ class Records:
             answer["dry_run"] = True
         if verdict.would:
             answer["would"] = verdict.would
-        if cost:
-            answer["budget"] = {"held_usd": dollars(cost), "remaining_usd": None}
-        draft = Draft(decision, agent.id, answer, self.entry(agent, request, verdict, facts, decision, seq, cost))
+        if verdict.retry_after:
+            answer["retry_after"] = verdict.retry_after
+        draft = Draft(
+            decision, agent.id, answer, self.entry(agent, request, verdict, facts, decision, seq, cost)
+        )
         if verdict.decision == "allow":
             draft.open_until = self.entries.now + timedelta(seconds=ALLOW_SECONDS)
             answer["expires_at"] = stamp(draft.open_until)
         return draft
+
+    def tell_budget(self, draft: Draft, cost: int, remaining: int | None) -> None:
+        """Tell what was held, and what the tightest budget has left."""
+        if remaining is not None:
+            draft.answer["budget"] = {"held_usd": dollars(cost), "remaining_usd": dollars(remaining)}
 
     def entry(
         self,
@@ -156,7 +163,10 @@ class Records:
             ("call_id", request.call_id),
             ("held", cost),
             ("would", verdict.would),
-            ("lifted", [rule.rule.name for rule in verdict.lifted] + ["supervised"] * verdict.supervision_lifted),
+            (
+                "lifted",
+                [rule.rule.name for rule in verdict.lifted] + ["supervised"] * verdict.supervision_lifted,
+            ),
             ("withheld", list(request.secrets)),
         ):
             if value:
@@ -177,7 +187,9 @@ class Records:
     def detail(self, request: CheckRequest, verdict: Verdict) -> dict[str, Any]:
         """What is personal: arguments (secrets and sensitive values withheld), resources and claims."""
         tool = self.snapshot.tools.get(request.tool)
-        arguments = request.withheld if request.withheld is not None else verdict.arguments or request.arguments
+        arguments = (
+            request.withheld if request.withheld is not None else verdict.arguments or request.arguments
+        )
         if tool is not None:
             arguments, _ = tool.compiled.redact(arguments)
         detail: dict[str, Any] = {"arguments": arguments}
