@@ -76,6 +76,7 @@ def test_a_step_changes_the_row_bumps_its_epoch_and_is_one_entry(cast: Cast) -> 
 
 def test_the_reason_stands_in_the_detail_and_never_in_the_body(cast: Cast) -> None:
     step = put(cast.report_bot, "suspended", cast.otto)
+    assert step.index is not None
     row = Entry.objects.get(log_id=cast.acme.log_id, index=step.index)
     assert b"Because of a test" not in bytes(row.body)
     detail = json.loads(bytes(Detail.objects.get(log_id=row.log_id, index=row.index).content))

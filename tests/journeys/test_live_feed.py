@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.services import free_port, wait_until
 
@@ -133,12 +134,16 @@ class Portal:
         assert again.status_code == 410
         return browser
 
-    def listen(self, browser: httpx.Client, origin: str = "", **query: Any) -> ClientConnection:
+    def listen(self, browser: httpx.Client, origin: str = "", **query: Any) -> Any:
         address = httpx.URL(f"ws://127.0.0.1:{self.port}/ws/feed/", params={"workspace": "acme", **query})
         cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
         return connect(
-            str(address), origin=origin or self.url, additional_headers=cookie, open_timeout=PATIENCE
-        )  # type: ignore[arg-type]
+            str(address),
+            origin=Origin(origin or self.url),
+            additional_headers=cookie,
+            open_timeout=PATIENCE,
+            proxy=None,
+        )
 
 
 @pytest.fixture(scope="module")
