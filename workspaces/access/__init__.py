@@ -7,6 +7,7 @@ from workspaces.access.grants import (
     grant,
     grants_of,
     load_agent,
+    own_grants,
     revoke,
     set_grants,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "grants_of",
     "load_agent",
     "may",
+    "own_grants",
     "permissions_for",
     "readable",
     "revoke",
