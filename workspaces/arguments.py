@@ -3,8 +3,7 @@
 import hashlib
 from typing import Any
 
-import rfc8785
-
+from audit import canonical
 from workspaces.declarations import ANY_ELEMENT, Derived, ToolDeclaration
 from workspaces.resources import Template
 from workspaces.schemas import MAX_DEFAULTS, SchemaDocument, TooManyDefaults, complete, escape, unescape
@@ -36,7 +35,7 @@ class Tool:
 
     def __init__(self, declaration: ToolDeclaration) -> None:
         self.declaration = declaration
-        self.digest = hashlib.sha256(rfc8785.dumps(declaration.as_dict())).hexdigest()
+        self.digest = hashlib.sha256(canonical.encode(declaration.as_dict())).hexdigest()
         document = None if declaration.schema is None else SchemaDocument(declaration.schema)
         if document is not None and document.problems:
             raise ValueError(f"tool {declaration.name}: {document.problems[0].message}")

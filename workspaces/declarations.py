@@ -12,8 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-import rfc8785
-
+from audit import canonical
 from workspaces.locators import SCHEME
 from workspaces.resources import RESERVED_SCHEME, Template, TemplateError, steps
 from workspaces.schemas import Node, Problem, SchemaDocument, types_of, unescape
@@ -212,9 +211,9 @@ class _Reading:
         if schema is None:
             return None
         try:
-            rfc8785.dumps(schema)
-        except (rfc8785.CanonicalizationError, RecursionError):
-            self._problem(("schema",), "A schema is plain JSON, its integers within 2^53.")
+            canonical.encode(schema)
+        except canonical.CanonicalError as error:
+            self._problem(("schema",), f"A schema is plain JSON: {error}")
             return None
         document = SchemaDocument(schema)
         for problem in document.problems:

@@ -357,7 +357,7 @@ def _host_name(value: str) -> str:
 
 
 def _port(value: str) -> str:
-    if not (value.isascii() and value.isdigit()):
+    if not value.isdigit():
         raise AmbiguousResource("the value is not a port")
     return value
 

@@ -68,7 +68,7 @@ def test_the_digest_knows_no_order_but_every_difference():
         Tool(parse_declaration(dict(reversed(REFUND.items())) | {"labels": REFUND["labels"][::-1]})).digest
         == digest
     )
-    for difference in (
+    differences: list[dict[str, Any]] = [
         {"risk": "low"},
         {"sensitive": []},
         {"cost_usd": "0.020000001"},
