@@ -35,10 +35,10 @@ check: .venv/dev.stamp ## lint, format, types, import contracts, migrations, dep
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-bench: .venv/runtime.stamp ## measure decisions a second and their latency; make bench-NAME measures one part
+bench: .venv/dev.stamp ## measure decisions a second and their latency; make bench-NAME measures one part
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-%: .venv/runtime.stamp
+bench-%: .venv/dev.stamp
 	@$(BIN)/python -m bench $* $(ARGS)
 
 lock: .venv/dev.stamp ## write requirements/ anew from pyproject.toml; ARGS=--upgrade takes newer versions

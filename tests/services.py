@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -157,9 +158,9 @@ def postgres_binaries() -> Path:
     pytest.skip(f"PostgreSQL {POSTGRES_LEAST} or newer is not installed.")
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One cluster for each test process; a test that stops it starts it again."""
+@contextmanager
+def postgres_cluster() -> Iterator[PostgresServer]:
+    """A private cluster in a temporary folder, crashed and removed at the block's end."""
     binaries = postgres_binaries()
     # Not pytest's own folder: user postgres may not enter that, and a socket's path has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="countersign-postgres-"))
@@ -176,6 +177,13 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One cluster for each test process; a test that stops it starts it again."""
+    with postgres_cluster() as server:
+        yield server
 
 
 @dataclass

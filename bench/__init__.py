@@ -1,0 +1,1 @@
+"""Measures decisions a second and their latency, with a baseline beside each figure."""
