@@ -73,7 +73,8 @@ def test_the_digest_knows_no_order_but_every_difference():
         {"sensitive": []},
         {"cost_usd": "0.020000001"},
         {"trust_reports": True},
-    ):
+    ]
+    for difference in differences:
         assert Tool(parse_declaration(REFUND | difference)).digest != digest
 
 

@@ -1,4 +1,4 @@
-"""Calls that try to reach what is not granted, and honest ones: template, default scheme, arguments, granted."""
+"""Tricks to reach what is not granted, and honest calls: template, default scheme, arguments, granted."""
 
 from typing import Any
 
@@ -73,16 +73,8 @@ FILE = [
 ]
 
 NAME_IN_FOLDER = [
-    "../secrets/key",
-    "a/../../secrets/key",
-    "/etc/passwd",
-    "//etc/passwd",
-    "..",
-    "../reports2/x",
-    "%2e%2e/key",
-    "..%2fkey",
-    "..\\key",
-    "C:\\key\n",
+    *("../secrets/key", "a/../../secrets/key", "/etc/passwd", "//etc/passwd", "..", "../reports2/x"),
+    *("%2e%2e/key", "..%2fkey", "..\\key", "C:\\key\n"),
 ]
 
 URL = [
@@ -178,27 +170,20 @@ URL = [
     ["https://docs.test/", "https://evil.test/"],
 ]
 
-LOOPBACK = ["http://127.1/", "http://127.0.1/", "http://2130706433/", "http://0x7f.1/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.0.0.01/", "http://127.0.0.1./", "http://127.0.0.1.2/", "http://256.0.0.1/", "http://１２７.0.0.1/", "http://①27.0.0.1/", "http://1.2.3.4x5.6/", "http://a.0x/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "http://[::127.0.0.1]/", "http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/", "http://[::1/", "http://::1/", "http://[]/", "http://[v1.x]/", "http://%31%32%37.0.0.1/"]
+LOOPBACK = [
+    *("http://127.1/", "http://127.0.1/", "http://2130706433/", "http://0x7f.1/", "http://0x7f000001/"),
+    *("http://0177.0.0.1/", "http://127.0.0.01/", "http://127.0.0.1./", "http://127.0.0.1.2/"),
+    *("http://256.0.0.1/", "http://\uff11\uff12\uff17.0.0.1/", "http://①27.0.0.1/"),
+    *("http://1.2.3.4x5.6/", "http://a.0x/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/"),
+    *("http://[::127.0.0.1]/", "http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/", "http://[::1/"),
+    *("http://::1/", "http://[]/", "http://[v1.x]/", "http://%31%32%37.0.0.1/"),
+]
 
 ODD_HOSTS = [
-    "docs.test.",
-    "docs..test",
-    "-docs.test",
-    "docs\uff0etest",
-    "ｄocs.test",
-    "docs\u00ad.test",
-    "docs\u200d.test",
-    "e\u0301.test",
-    "xn--",
-    "xn--a.test",
-    "xn--docs-.test",
-    "docs%2etest",
-    "docs,evil.test",
-    "a" * 64 + ".test",
-    ".".join(["a" * 60] * 5),
-    "[fe80::1%eth0]",
-    "u@docs.test",
-    "docs.test:0",
+    *("docs.test.", "docs..test", "-docs.test", "docs\uff0etest", "ｄocs.test", "docs\u00ad.test"),
+    *("docs\u200d.test", "e\u0301.test", "xn--", "xn--a.test", "xn--docs-.test", "docs%2etest"),
+    *("docs,evil.test", "a" * 64 + ".test", ".".join(["a" * 60] * 5), "[fe80::1%eth0]", "u@docs.test"),
+    *("docs.test:0"),
 ]
 
 MAIL = [
