@@ -183,7 +183,7 @@ ODD_HOSTS = [
     *("docs.test.", "docs..test", "-docs.test", "docs\uff0etest", "ｄocs.test", "docs\u00ad.test"),
     *("docs\u200d.test", "e\u0301.test", "xn--", "xn--a.test", "xn--docs-.test", "docs%2etest"),
     *("docs,evil.test", "a" * 64 + ".test", ".".join(["a" * 60] * 5), "[fe80::1%eth0]", "u@docs.test"),
-    *("docs.test:0"),
+    "docs.test:0",
 ]
 
 MAIL = [
