@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Model, QuerySet
 
+from audit.models import Log
 from audit.registry import register_kind, register_types
 from workspaces import models
 
@@ -49,7 +50,7 @@ def register() -> None:
     register_kind(
         models.User,
         rows_of=lambda log_id: models.User.objects.filter(
-            pk__gt=0 if models.Installation.objects.filter(log_id=log_id).exists() else 2**62
+            pk__gt=0 if Log.objects.filter(pk=log_id, kind=Log.Kind.INSTALLATION).exists() else 2**62
         ),
         private=("email", "name", "password"),
         omit=("last_login",),
