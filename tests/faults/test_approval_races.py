@@ -148,7 +148,8 @@ def test_no_vote_counts_after_a_containment_step(cast: Cast, rita: User) -> None
             cast.report_bot, "suspended", reason="It behaves oddly.", actor="cli:test@host", person=None
         )
 
-    results = race(*(voter(approval, rita) for approval in waiting), contain)
+    voters = [voter(approval, rita) for approval in waiting]
+    results = race(*voters[:2], contain, *voters[2:])
     assert set(results) <= {"done", "approval_void"}
     step = Entry.objects.get(log=cast.acme.log, type="governance.containment.changed").index
     votes = Entry.objects.filter(log=cast.acme.log, type="governance.approval.voted")
