@@ -7,7 +7,6 @@ granted, its agent's standing permits it, and no rule objects; the most severe o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any
 
 from governance.conditions import ConditionFailed, Scope
@@ -169,10 +168,10 @@ def require_grants(verdict: Verdict, question: Question, tool: ToolEntry, now: d
     missing = []
     if not in_force(agent.tools, tool.id, now):
         missing.append({"permission": "use", "tool": question.tool_name})
-    named = (
-        verdict.derived if tool.compiled.declaration.templates else []
-    )  # without a template, `use` suffices
-    for item in named:
+    for item in verdict.derived:
+        if item.resource.startswith("tool:"):  # nothing but the tool itself is touched; `use` suffices
+            verdict.granted_by.append([])
+            continue
         matches = question.patterns.match(item.resource)
         verdict.granted_by.append(matches)
         if not any(in_force(agent.resources, (key, item.action.value), now) for key in matches):
@@ -201,7 +200,7 @@ def judge_rules(verdict: Verdict, question: Question, tool: ToolEntry, facts: Fa
         agent=question.agent.view,
         tool=tool.view,
         action=verdict.action,
-        resource=verdict.derived[0].resource if verdict.derived else "",
+        resource=verdict.derived[0].resource,
         args=verdict.arguments,
         session={
             "labels": sorted(facts.labels),
@@ -218,8 +217,8 @@ def judge_rules(verdict: Verdict, question: Question, tool: ToolEntry, facts: Fa
     )
     targets = [
         (item.resource, item.action.value, labels_of(keys, question))
-        for item, keys in zip_longest(verdict.derived, verdict.granted_by, fillvalue=[])
-    ] or [("", verdict.action, [])]
+        for item, keys in zip(verdict.derived, verdict.granted_by, strict=True)
+    ]
     results = []
     for rule in question.rules:
         result = matches(rule, scope, targets)
