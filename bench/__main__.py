@@ -63,7 +63,7 @@ def world(agents: int = 50, rules: int = 20, **environment: str) -> Iterator[Wor
             **environment,
         }
         out = Path(folder) / "seed.json"
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-m", "bench.seeding", str(out), str(agents), str(rules)],
             env={**os.environ, **settings}, check=True,
         )  # fmt: skip
@@ -138,7 +138,7 @@ def across_grants() -> None:
         warm(made, ports)
         measure(made, ports, "checks, nothing changes", 16, seed=16)
         root = Path(__file__).resolve().parent
-        changer = subprocess.Popen(  # noqa: S603
+        changer = subprocess.Popen(
             [sys.executable, str(root / "changing_grants.py")], env={**os.environ, **made.environment}
         )
         try:

@@ -12,11 +12,10 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 
 from audit import log  # noqa: E402
+from bench.workload import LIMITED, TOOLS, tool_name  # noqa: E402
 from governance import policies  # noqa: E402
 from workspaces import agents, catalog, people, tenancy  # noqa: E402
 from workspaces.declarations import parse_declaration  # noqa: E402
-
-from bench.workload import LIMITED, TOOLS, tool_name  # noqa: E402
 
 ACTOR = "cli:bench@localhost"
 ASKING = 50

@@ -35,7 +35,7 @@ def serving(server: str, application: str, environment: dict[str, str], *, proce
     """Ports of so many processes that serve the application."""
     ports = [free_port() for _ in range(processes)]
     running = [
-        subprocess.Popen(command(server, application, port), env={**os.environ, **environment})  # noqa: S603
+        subprocess.Popen(command(server, application, port), env={**os.environ, **environment})
         for port in ports
     ]
     try:
@@ -54,7 +54,7 @@ def wait_for(port: int) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).close()  # noqa: S310
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2).close()
             return
         except urllib.error.HTTPError:
             return
@@ -66,7 +66,7 @@ def wait_for(port: int) -> None:
 def manage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a management command; its output is captured."""
     root = Path(__file__).resolve().parent.parent
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [sys.executable, str(root / "manage.py"), *arguments],
         env={**os.environ, **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -14,7 +14,7 @@ def tool_name(number: int) -> str:
 
 def requests(keys: list[str], count: int, seed: int) -> Iterator[bytes]:
     """60 % allowed, 30 % denied (a folder that nobody was granted), 10 % over a limit; distinct arguments."""
-    dice = random.Random(seed)  # noqa: S311 - not a secret
+    dice = random.Random(seed)
     for number in range(count):
         kind = dice.random()
         tool = LIMITED if kind >= 0.9 else tool_name(dice.randrange(1, TOOLS))

@@ -136,7 +136,7 @@ class Ledger:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT budget_id, key, id, spent_nanos, held_nanos, overage_nanos FROM billing_account"
-                f" WHERE (budget_id, key) IN (VALUES {marks})",  # noqa: S608
+                f" WHERE (budget_id, key) IN (VALUES {marks})",
                 [value for pair in wanted for value in pair],
             )
             for budget_id, key, id, spent, held, overage in cursor.fetchall():

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -48,7 +47,7 @@ def parse_fields(raw: bytes, fields: dict[str, tuple[type, int]]) -> dict[str, A
             continue
         if type(value) is not wanted:
             raise Refused(400, "invalid_field", f"The field {name!r} must be {NAMES[wanted]}.")
-        if longest and (len(value) > longest or CONTROL.search(value) and name not in ("reason", "summary")):
+        if longest and (len(value) > longest or (CONTROL.search(value) and name not in ("reason", "summary"))):
             raise Refused(
                 400, "invalid_field", f"The field {name!r} has at most {longest} characters and no control characters."
             )

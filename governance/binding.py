@@ -20,7 +20,14 @@ def workspace_key(workspace: str) -> bytes:
 
 
 def binding(
-    *, workspace: str, agent: str, tool: str, declaration: str, resources: Sequence[str], action: str, arguments: Any
+    *,
+    workspace: str,
+    agent: str,
+    tool: str,
+    declaration: str,
+    resources: Sequence[str],
+    action: str,
+    arguments: Any,
 ) -> str:
     """HMAC-SHA-256 over the RFC 8785 form of the call, in hex. ``declaration`` is the hash of the tool's."""
     call = {

@@ -71,14 +71,14 @@ class Memory:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT agent_id, seq, labels, sessions FROM governance_agentstate"
-                f" WHERE agent_id IN ({marks(agents)})",  # noqa: S608
+                f" WHERE agent_id IN ({marks(agents)})",
                 agents,
             )
             for agent_id, seq, labels, sessions in cursor.fetchall():
                 self.agents[agent_id] = AgentMemory(agent_id, seq, decode(labels), decode(sessions))
             cursor.execute(
                 "SELECT agent_id, name, labels, tools, calls, allowed, started FROM governance_session"
-                f" WHERE (agent_id, name) IN (VALUES {marks(pairs, '(%s, %s)')})",  # noqa: S608
+                f" WHERE (agent_id, name) IN (VALUES {marks(pairs, '(%s, %s)')})",
                 [value for pair in pairs for value in pair],
             )
             for agent_id, name, labels, tools, calls, allowed, started in cursor.fetchall():

@@ -36,7 +36,9 @@ def open_approval(
         batch.records.retell(draft, verdict)
         return None
     tool = batch.snapshot.tools[request.tool].compiled.declaration
-    seconds = min((review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in)
+    seconds = min(
+        (review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in
+    )
     ask = Ask(
         public_id=public_id("apr"),
         workspace_id=batch.snapshot.workspace_id,
@@ -48,7 +50,9 @@ def open_approval(
         session=request.session,
         binding=batch.records.binding(agent, request, verdict),
         lifts=[rule.digest for rule in verdict.asks] + [SUPERVISION] * verdict.supervised,
-        requirements=requirements(batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised),
+        requirements=requirements(
+            batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised
+        ),
         on_behalf_of_id=principal(agent.id, request.on_behalf_of),
         epoch=batch.epoch(agent),
         created=batch.now,

@@ -97,7 +97,11 @@ class Recall:
         if approval.status == Approval.Status.PENDING:
             return "pending" if approval.expires_at > self.now else "approval_expired"
         settled = approval.settled_at
-        if approval.status != Approval.Status.APPROVED or settled is None or settled + APPROVAL_USE <= self.now:
+        if (
+            approval.status != Approval.Status.APPROVED
+            or settled is None
+            or settled + APPROVAL_USE <= self.now
+        ):
             return "approval_expired"
         return ""
 

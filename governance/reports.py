@@ -19,12 +19,16 @@ FINAL = {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED}
 SWEEP = 100
 LONGEST_RUN = timedelta(hours=24)
 
-NO_DECISION = Problem(404, "not_found", "This agent was allowed no call by that id; report the id of an allow.")
+NO_DECISION = Problem(
+    404, "not_found", "This agent was allowed no call by that id; report the id of an allow."
+)
 REPORTED = Problem(
     409, "outcome_already_reported", "Another outcome was reported for this call already; it stands as it is."
 )
 RAN_TOO_LONG = Problem(
-    409, "lease_over", "A call may run for 24 hours at most; report how it ended, and ask anew for what is left."
+    409,
+    "lease_over",
+    "A call may run for 24 hours at most; report how it ended, and ask anew for what is left.",
 )
 
 
@@ -75,13 +79,19 @@ def view(row: Decision) -> bytes:
     """The wire form of a decision's outcome."""
     running = row.outcome == Outcome.RUNNING
     return msgspec.json.encode(
-        {"id": row.public_id, "outcome": str(row.outcome), "lease_until": stamp(row.lease_until) if running else None}
+        {
+            "id": row.public_id,
+            "outcome": str(row.outcome),
+            "lease_until": stamp(row.lease_until) if running else None,
+        }
     )
 
 
 def close_unreported() -> int:
     """Call done what was allowed and never reported once its lease is over, and charge it in full."""
-    due = Decision.objects.filter(outcome__in=[Outcome.OPEN, Outcome.RUNNING], lease_until__lte=timezone.now())
+    due = Decision.objects.filter(
+        outcome__in=[Outcome.OPEN, Outcome.RUNNING], lease_until__lte=timezone.now()
+    )
     closed = 0
     for row in due.select_related("workspace", "agent").order_by("lease_until")[:SWEEP]:
         with log.write(row.workspace.log_id) as entries:

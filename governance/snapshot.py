@@ -6,6 +6,7 @@ Behind, so that the caller compiles them outside the lock.
 """
 
 from collections import defaultdict
+
 from django.db.models import Q
 
 from audit.log import HeadState
