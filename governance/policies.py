@@ -2,13 +2,15 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from audit import canonical, log
+from audit.models import Head
 from governance import lint
 from governance.models import PolicyVersion
-from governance.rules import Problem, RuleErrors, parse_rules
+from governance.rules import Problem, Rule, RuleErrors, parse_rules
 from workspaces.models import (
     Agent,
     NamedList,
@@ -45,23 +47,26 @@ class NotADraft(Exception):
     code, status = "not_a_draft", 409
 
 
+def read(rules: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Rules in the workspace file's format as values. Raises PolicyRefused."""
+    try:
+        return parse_rules(rules)
+    except RuleErrors as error:
+        raise PolicyRefused(error.problems) from error
+
+
 def draft(
     workspace: Workspace, rules: Sequence[Mapping[str, Any]], *, actor: str, note: str = ""
 ) -> PolicyVersion:
     """A new version of the policy from rules in the workspace file's format; nothing is in force by it.
 
-    Where the version in force, or the newest one if it is a draft, has the same content, that one is
-    returned and nothing is written. Raises PolicyRefused and, for a note that is too long, ValidationError.
+    Where the version in force, or the newest one if it is a draft, has the same content, that one is returned
+    and nothing is written. Raises PolicyRefused and, for a note that is too long, ValidationError.
     """
-    with log.write(workspace.log_id) as entries:
-        try:
-            parsed = parse_rules(rules)
-        except RuleErrors as error:
-            raise PolicyRefused(error.problems) from error
-        if problems := lint.check(parsed, catalog(workspace)):
-            raise PolicyRefused(problems)
-        content = [rule.as_dict() for rule in parsed]
-        digest = digest_of(content)
+    parsed = read(rules)
+    content = [rule.as_dict() for rule in parsed]
+    digest = digest_of(content)
+    with reviewed(workspace, parsed) as entries:
         newest = PolicyVersion.objects.filter(workspace=workspace).order_by("-number").first()
         for version in (in_force(workspace), newest if newest and newest.status == Status.DRAFT else None):
             if version is not None and version.digest == digest:
@@ -81,43 +86,68 @@ def draft(
 
 
 def publish(version: PolicyVersion, *, actor: str, note: str = "") -> PolicyVersion:
-    """Put a draft in force and retire the version that was. One that is in force already stays so, without
-    an entry.
+    """Put a draft in force and retire the version that was. One that is in force already stays so, without an
+    entry.
 
     ``note`` replaces the draft's. Raises NeedsSecondPerson, NotADraft, and PolicyRefused where the workspace
     has changed so that a rule would be dead now.
     """
-    workspace = version.workspace
+    with reviewed(version.workspace, read(version.content)) as entries:
+        return put_in_force(entries, version, actor=actor, note=note)
+
+
+def replace(
+    workspace: Workspace, rules: Sequence[Mapping[str, Any]], *, actor: str, note: str = ""
+) -> PolicyVersion:
+    """Draft these rules and publish them at once, reviewed once. Raises what the two raise; where two people
+    are wanted nobody can, and NeedsSecondPerson undoes the draft."""
     with log.write(workspace.log_id) as entries:
-        workspace.refresh_from_db(fields=["two_people"])
-        version = PolicyVersion.objects.select_related("workspace").get(pk=version.pk)
-        if version.status == Status.IN_FORCE:
-            return version
-        if version.status != Status.DRAFT:
-            raise NotADraft(
-                f"Version {version.number} was in force before; draft its rules again to go back to it."
-            )
-        if workspace.two_people and version.drafted_by == actor:
-            raise NeedsSecondPerson(
-                f"You drafted version {version.number}; in this workspace somebody else publishes it. Ask an "
-                f"owner or "
-                "a compliance officer."
-            )
-        if problems := review(version):
+        version = draft(workspace, rules, actor=actor, note=note)
+        return put_in_force(entries, version, actor=actor, note=note)
+
+
+@contextmanager
+def reviewed(workspace: Workspace, rules: Sequence[Rule]) -> Iterator[log.Writer]:
+    """A write in which the rules are good for the workspace. They are judged before the lock is taken, which
+    may take seconds, and under it only where the configuration changed meanwhile. Raises PolicyRefused."""
+    revision = Head.objects.values_list("revision", flat=True).get(log_id=workspace.log_id)
+    problems = lint.check(rules, catalog(workspace))
+    with log.write(workspace.log_id) as entries:
+        if entries.head(workspace.log_id).revision != revision:
+            problems = lint.check(rules, catalog(workspace))
+        if problems:
             raise PolicyRefused(problems)
-        retired = in_force(workspace)
-        if retired is not None:
-            retired.status = Status.RETIRED
-            retired.save(update_fields=["status"])
-        version.status, version.published_by, version.published_at = Status.IN_FORCE, actor, entries.now
-        version.note = note or version.note
-        version.save(update_fields=["status", "published_by", "published_at", "note"])
-        entries.record(
-            "governance.policy.published",
-            actor=actor,
-            saved=[version, retired] if retired else [version],
-            data=naming(version),
+        yield entries
+
+
+def put_in_force(entries: log.Writer, version: PolicyVersion, *, actor: str, note: str) -> PolicyVersion:
+    """Publish a version that was reviewed in this write."""
+    version = PolicyVersion.objects.select_related("workspace").get(pk=version.pk)
+    if version.status == Status.IN_FORCE:
+        return version
+    if version.status != Status.DRAFT:
+        raise NotADraft(
+            f"Version {version.number} was in force before; draft its rules again to go back to it."
         )
+    if version.workspace.two_people and version.drafted_by == actor:
+        raise NeedsSecondPerson(
+            f"You drafted version {version.number}; in this workspace somebody else publishes it. Ask an "
+            f"owner "
+            "or a compliance officer."
+        )
+    retired = in_force(version.workspace)
+    if retired is not None:
+        retired.status = Status.RETIRED
+        retired.save(update_fields=["status"])
+    version.status, version.published_by, version.published_at = Status.IN_FORCE, actor, entries.now
+    version.note = note or version.note
+    version.save(update_fields=["status", "published_by", "published_at", "note"])
+    entries.record(
+        "governance.policy.published",
+        actor=actor,
+        saved=[version, retired] if retired else [version],
+        data=naming(version),
+    )
     return version
 
 
@@ -134,10 +164,9 @@ def in_force(workspace: Workspace) -> PolicyVersion | None:
 def review(version: PolicyVersion) -> list[Problem]:
     """What is wrong with a version's rules in its workspace as it is now."""
     try:
-        rules = parse_rules(version.content)
-    except RuleErrors as error:
+        return lint.check(read(version.content), catalog(version.workspace))
+    except PolicyRefused as error:
         return error.problems
-    return lint.check(rules, catalog(version.workspace))
 
 
 def digest_of(content: Sequence[Mapping[str, Any]]) -> str:
