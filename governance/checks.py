@@ -120,7 +120,7 @@ class Batch:
             self.now,
             (agent.standing, agent.observe_until),
             (current.standing, current.observe_until),
-            (current.installation_standing, None),
+            (current.installation_standing, current.installation_observe_until),
         )
 
     def epoch(self, agent: AgentEntry) -> int:

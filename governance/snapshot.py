@@ -65,6 +65,7 @@ class Snapshot:
         self.log_uuid = str(row.log.uuid)
         installation = Installation.objects.first()
         self.installation_standing = installation.standing if installation else "active"
+        self.installation_observe_until = installation.observe_until if installation else None
 
     def put_tool(self, row: Tool) -> None:
         declaration = row.declaration()
