@@ -17,7 +17,7 @@ CHECK_FIELDS = {
 OUTCOME_FIELDS = {"status": (str, 20), "summary": (str, 4000), "changes": (list, 0), "cost_usd": (str, 40)}
 STATUSES = ("running", "succeeded", "failed", "skipped")
 NAMES = {str: "a string", dict: "an object", list: "an array", bool: "true or false"}
-AMOUNT = re.compile(r"\d{1,9}(\.\d{1,9})?")
+AMOUNT = re.compile(r"\d{1,6}(\.\d{1,9})?")  # as nano-dollars it fits a JSON number
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NANOS = 10**9
 
@@ -58,7 +58,7 @@ def nanos(text: str, field: str) -> int:
     """A decimal string of US dollars as nano-dollars, exactly. Raises Refused."""
     if not AMOUNT.fullmatch(text):
         raise Refused(
-            400, "invalid_field", f'The field {field!r} is a decimal string such as "0.02", at most nine decimals.'
+            400, "invalid_field", f'The field {field!r} is a decimal string such as "0.02", below a million, with at most nine decimals.'
         )
     return int(Decimal(text) * NANOS)
 

@@ -96,7 +96,7 @@ class Batch:
             agent = self.snapshot.agent(request.caller.agent_id)
             if agent is not None and request.tool in self.snapshot.tools:
                 for rule in self.snapshot.candidates(agent, request.tool):
-                    if rule.measure:
+                    if rule.window:
                         keys.append(counter_key(self.snapshot.workspace_id, rule, agent.id, request.session))
         return keys
 
@@ -235,10 +235,10 @@ class Batch:
             spend=self.ledger.spend_view(agent.id, request.session),
             used={
                 rule.index: self.memory.used(
-                    counter_key(workspace, rule, agent.id, request.session), rule.rule.limit.per
+                    counter_key(workspace, rule, agent.id, request.session), rule.window
                 )
                 for rule in question.rules
-                if rule.rule.limit
+                if rule.window
             },
             lifted=lifted,
             refused=refused,
@@ -278,9 +278,8 @@ class Batch:
         """An allowed call counts: in limits, in the session, and against the approval that it used."""
         workspace = self.snapshot.workspace_id
         for rule, amount in verdict.consumes:
-            if rule.rule.limit:
-                key = counter_key(workspace, rule, agent.id, request.session)
-                self.memory.count(key, rule.rule.limit.per, amount)
+            key = counter_key(workspace, rule, agent.id, request.session)
+            self.memory.count(key, rule.window, amount)
         self.memory.note_allowed(agent.id, request.session, request.tool, verdict.labels)
         if verdict.lifted or verdict.supervision_lifted:
             approval = self.recall.approvals[presented]

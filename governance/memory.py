@@ -18,7 +18,7 @@ from governance import windows
 from governance.ruleset import CompiledRule
 
 LABEL_SECONDS = 3600
-CALLS_KEPT = 32
+CALLS_KEPT = 16
 TOOLS_KEPT = 64
 
 encode = msgspec.json.encode

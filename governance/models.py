@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from viewflow.workflow.models import Process
 
+from audit.models import Entry
 from workspaces.identifiers import public_id
 from workspaces.models import Agent, User, Workspace
 
@@ -71,7 +72,7 @@ class AgentState(models.Model):
 class Session(models.Model):
     """One run of an agent, by the name it gave: what its allowed calls brought into it."""
 
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="sessions")
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="sessions", db_index=False)
     name = models.CharField(max_length=200, blank=True)
     labels = models.JSONField(default=list)
     tools = models.JSONField(default=list)
@@ -99,6 +100,18 @@ class Counter(models.Model):
         return self.key
 
 
+class DecisionRecord(Entry):
+    """An entry of a check, as people look for it: every decision, whatever it was."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "decision"
+
+    def __str__(self) -> str:
+        return f"decision #{self.index}"
+
+
 class Decision(models.Model):
     """An allowed call, from the answer until its outcome. Denials live in the log, waiting calls as approvals."""
 
@@ -111,8 +124,10 @@ class Decision(models.Model):
         UNREPORTED = "unreported", "never reported: counts as done"
 
     public_id = models.CharField(max_length=40, unique=True, editable=False)
-    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="decisions", db_constraint=False)
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="decisions", db_constraint=False)
+    workspace = models.ForeignKey(
+        Workspace, models.CASCADE, related_name="decisions", db_constraint=False, db_index=False
+    )
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="decisions", db_constraint=False, db_index=False)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN)
     tool = models.CharField(max_length=200)
     session = models.CharField(max_length=200, blank=True)
@@ -138,7 +153,7 @@ class Decision(models.Model):
 class Call(models.Model):
     """What (agent, session, call_id) was decided: asked again, the same call finds its answer."""
 
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     session = models.CharField(max_length=200, blank=True)
     call_id = models.CharField(max_length=200)
     digest = models.BinaryField(help_text="SHA-256 over the canonical tool and arguments.")
@@ -160,7 +175,7 @@ class Call(models.Model):
 class Idempotency(models.Model):
     """An Idempotency-Key of an agent, the hash of its body, and the answer it got."""
 
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     route = models.CharField(max_length=20)
     key = models.CharField(max_length=200)
     body_digest = models.BinaryField()

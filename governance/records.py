@@ -149,14 +149,7 @@ class Records:
                 {name: reason[name] for name in ("code", "rule", "effect", "condition") if name in reason}
                 for reason in verdict.reasons
             ],
-            "facts": {
-                "labels": sorted(facts.labels),
-                "tools": list(facts.tools),
-                "calls": facts.calls,
-                "repeats": facts.repeats,
-                "used": {str(index): amount for index, amount in facts.used.items()},
-                "spend": {name: str(value) for name, value in facts.spend.items()},
-            },
+            "facts": plain_facts(facts),
             "call": request.digest.hex(),
         }
         for name, value in (
@@ -287,6 +280,19 @@ class Records:
                "digest decision approval epoch answer expires_at",
                [(*key, a.digest, a.decision, a.approval, a.epoch, a.encode(), log.adapt(a.open_until))
                 for key, a in self.calls.items()])  # fmt: skip
+
+
+def plain_facts(facts: Facts) -> dict[str, Any]:
+    """What the verdict rests on, without what is empty; money as text, since a body has no floats."""
+    known: dict[str, Any] = {
+        "labels": sorted(facts.labels),
+        "tools": list(facts.tools),
+        "calls": facts.calls,
+        "repeats": facts.repeats,
+        "used": {str(index): amount for index, amount in facts.used.items()},
+        "spend": {name: str(value) for name, value in facts.spend.items()},
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def stamp(time: datetime) -> str:

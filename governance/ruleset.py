@@ -14,11 +14,13 @@ from governance.selectors import Selector, compile_selector
 from workspaces.resources import Pattern
 
 MICRO = 10**6
+MOST = 2**53 - 1  # what a JSON number holds exactly; a sum that reaches it is over every limit
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule ready to be judged. ``ceiling`` is the limit in calls, or in millionths of the summed argument."""
+    """A rule ready to be judged. ``ceiling`` is the limit in calls, or in millionths of the summed argument;
+    ``window`` is its length in seconds, 0 where the rule is no limit."""
 
     index: int
     rule: Rule
@@ -30,6 +32,7 @@ class CompiledRule:
     resources: tuple[Pattern, ...]
     except_resources: tuple[Pattern, ...]
     ceiling: int
+    window: int
     sum_path: tuple[str, ...]
     measure: str
     claims: tuple[str, ...]
@@ -51,7 +54,7 @@ class CompiledRule:
             return 0
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return max(0, math.ceil(Decimal(str(value)) * MICRO))
+        return min(max(0, math.ceil(Decimal(str(value)) * MICRO)), MOST)
 
 
 def compile_rule(index: int, rule: Rule, patterns: Mapping[str, str]) -> CompiledRule:
@@ -77,6 +80,7 @@ def compile_rule(index: int, rule: Rule, patterns: Mapping[str, str]) -> Compile
         resources=parse(rule.resources),
         except_resources=parse(rule.except_resources),
         ceiling=ceiling,
+        window=limit.per if limit else 0,
         sum_path=tuple(limit.sum.split(".")[1:]) if limit and limit.sum else (),
         measure=measure,
         claims=tuple(sorted(condition.names & CLAIMS)) if condition else (),

@@ -7,6 +7,7 @@ that no span of length W ever holds more than the limit; an old amount may count
 from datetime import datetime
 
 PARTS = 60
+MOST = 2**53 - 1
 
 
 def width(per: int) -> int:
@@ -22,7 +23,7 @@ def milliseconds(now: datetime) -> int:
 def used(buckets: list[list[int]], per: int, now: int) -> int:
     """What the window still counts at ``now`` (milliseconds)."""
     size, span = width(per), per * 1000
-    return sum(amount for start, amount in buckets if (start + 1) * size + span > now)
+    return min(MOST, sum(amount for start, amount in buckets if (start + 1) * size + span > now))
 
 
 def add(buckets: list[list[int]], per: int, now: int, amount: int) -> list[list[int]]:
@@ -31,7 +32,7 @@ def add(buckets: list[list[int]], per: int, now: int, amount: int) -> list[list[
     kept = [bucket for bucket in buckets if (bucket[0] + 1) * size + span > now]
     start = now // size
     if kept and kept[-1][0] >= start:
-        kept[-1] = [kept[-1][0], kept[-1][1] + amount]
+        kept[-1] = [kept[-1][0], min(MOST, kept[-1][1] + amount)]
     else:
         kept.append([start, amount])
     return kept
