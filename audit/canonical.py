@@ -189,6 +189,36 @@ def decode(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     return value
 
 
+def decode_canonical(raw: bytes) -> tuple[Any, bool]:
+    """What `decode` answers, and whether the bytes are the canonical form of it. Raises ParseError.
+
+    Bytes that the value is written as again are strict by that, so most need one look only."""
+    try:
+        value = WITHOUT_FLOATS.decode(raw)
+        plain = raw.isascii() or not ASTRAL.search(raw)
+        if (
+            plain
+            and raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH
+            and orjson.dumps(value, option=SORTED) == raw
+        ):
+            return value, True
+    except (msgspec.MsgspecError, _HasFloat, UnicodeDecodeError, RecursionError, TypeError):
+        pass  # what is wrong with it, if anything, the slow way says
+    value = decode(raw)
+    return value, encode(value) == raw
+
+
+class _HasFloat(Exception):
+    """The bytes hold a number with a fraction or an exponent."""
+
+
+def _refuse_float(text: str) -> Any:
+    raise _HasFloat(text)
+
+
+WITHOUT_FLOATS = msgspec.json.Decoder(float_hook=_refuse_float)
+
+
 def _count_quotes(raw: bytes) -> int:
     """How many quotation marks valid JSON has, however those inside of strings are escaped."""
     count = raw.count(b'"')

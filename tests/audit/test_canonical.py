@@ -5,6 +5,7 @@ import json
 import math
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audit.canonical import CanonicalError, ParseError, decode, encode, encode_by_the_book
+from audit.canonical import CanonicalError, ParseError, decode, decode_canonical, encode, encode_by_the_book
 
 VECTORS = Path(os.environ.get("COUNTERSIGN_SHARED", "../shared")) / "vectors" / "jcs-rfc8785"
 NAMES = sorted(path.stem for path in (VECTORS / "input").glob("*.json"))
@@ -263,3 +264,28 @@ def test_depth_is_counted_exactly_and_not_in_strings() -> None:
     assert decode(b'{"a":"' + b"[" * 200 + b'"}') == {"a": "[" * 200}
     assert decode(b"[" + b",".join([b"[]"] * 200) + b"]", max_depth=2) == [[]] * 200
     assert refusal(b"[" + b",".join([b"[]"] * 200) + b"]", max_depth=1) == "too_deep"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":1.5}', b'{"a":1e400}', b'{"b":1,"a":2}', b'{"a":1,"a":1}', b'{"a":-0}', b'"\\ud800"', b"[1 ]",
+        '["\U0001f600"]'.encode(), b"9007199254740993", b"[" * 64 + b"]" * 64, b"[" * 65 + b"]" * 65, b"NaN",
+        b'{"a":"\\u0041"}', b'{"a":1.0}', b"\xff", b'{"a":[1,"x",null,true]}',
+        '{"\U0001f600":1,"\ufb33":2}'.encode(), '{"\ufb33":2,"\U0001f600":1}'.encode(),
+    ],
+)  # fmt: skip
+def test_reading_the_canonical_form_is_reading_and_writing_again(raw: bytes) -> None:
+    def write_again(raw: bytes) -> tuple[Any, bool]:
+        value = decode(raw)
+        return value, encode(value) == raw
+
+    assert outcome(decode_canonical, raw) == outcome(write_again, raw)
+
+
+def outcome(read: Callable[[bytes], Any], raw: bytes) -> Any:
+    """What reading answers, or the code with which it refuses."""
+    try:
+        return read(raw)
+    except ParseError as refusal:
+        return refusal.code
