@@ -30,6 +30,7 @@ __all__ = [
     "Ask",
     "NotAReviewer",
     "NotPending",
+    "approval_of",
     "cancel",
     "cancel_void",
     "current_epoch",
@@ -82,10 +83,15 @@ class Ask:
 COLUMNS = [field.name for field in fields(Ask)]
 
 
+def approval_of(ask: Ask) -> Approval:
+    """The row of an ask, not saved yet."""
+    return Approval(**{name: getattr(ask, name) for name in COLUMNS})
+
+
 def open(asks: Sequence[Ask]) -> None:
     """Insert the approvals, and owe the start of their processes. Called inside admission's write; the
     pending decision's entry stands for it in the log."""
-    Approval.objects.bulk_create([Approval(**{name: getattr(ask, name) for name in COLUMNS}) for ask in asks])
+    Approval.objects.bulk_create([approval_of(ask) for ask in asks])
     Owed.objects.bulk_create(
         [Owed(kind=START, payload={"approval": ask.public_id}, due=ask.created) for ask in asks]
     )

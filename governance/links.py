@@ -47,6 +47,22 @@ def issue(link: ApprovalLink) -> tuple[str, str]:
     return token, code
 
 
+def note_opened(link: ApprovalLink) -> None:
+    """Write the entry that the arguments were shown by this link: once, however often it is opened."""
+    if link.opened_at is not None:
+        return
+    approval = link.approval
+    with log.write(approval.workspace.log_id) as entries:
+        if ApprovalLink.objects.filter(pk=link.pk, opened_at=None).update(opened_at=entries.now):
+            entries.append(
+                "governance.detail.read",
+                actor=f"person:{link.person.public_id}",
+                agent=approval.agent.public_id,
+                tool=approval.tool,
+                data={"entry": approval.entry_index, "approval": approval.public_id, "known_by": "link"},
+            )
+
+
 def address(token: str) -> str:
     """The absolute address of a link's page."""
     return f"{settings.PUBLIC_URL}/a/{token}/"

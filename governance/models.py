@@ -292,6 +292,7 @@ class ApprovalLink(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Wrong codes so far.")
     used_at = models.DateTimeField(null=True, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="When it first showed what is asked.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_link_per_reviewer")]

@@ -1,11 +1,10 @@
 """Turning a verdict that needs people into an approval, inside admission's transaction."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from governance.approvals import Ask
+from governance.approvals import Ask, approval_of
 from governance.decide import SUPERVISION, Verdict
 from governance.models import Approval
 from governance.records import Draft
@@ -60,7 +59,7 @@ def open_approval(
         entry_index=batch.entries.head().size + len(batch.entries.head().entries),
     )
     batch.records.asks.append(ask)
-    approval = batch.recall.approvals[ask.public_id] = Approval(**asdict(ask))
+    approval = batch.recall.approvals[ask.public_id] = approval_of(ask)
     return approval
 
 

@@ -59,6 +59,8 @@ def approval_link(request: HttpRequest, token: str) -> HttpResponse:
         return closed(request, None, refused)
     if dead := links.obstacle(link, timezone.now()):
         return closed(request, link, dead)
+    if request.method == "GET":
+        links.note_opened(link)
     return form(request, link)
 
 

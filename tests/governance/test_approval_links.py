@@ -393,3 +393,13 @@ def test_erased_content_is_told(invite, browser: Client, acme: Workspace) -> Non
     approval = Approval.objects.get()
     Detail.objects.filter(log_id=acme.log_id, index=approval.entry_index).delete()
     assert "were erased" in text_of(browser.get(invitation.path))
+
+
+
+def test_showing_the_arguments_is_an_entry_once(invite, browser: Client, cast: Cast) -> None:
+    invitation = invite()
+    for _ in range(3):
+        browser.head(invitation.path)
+        browser.get(invitation.path)
+    (entry,) = Entry.objects.filter(log_id=cast.acme.log_id, type="governance.detail.read")
+    assert entry.actor == f"person:{cast.rita.public_id}"
