@@ -290,8 +290,12 @@ def change_policy(run: Run) -> None:
     """Draft the file's policy and, where one person may, publish it; then judge what is in force by the
     workspace as it now is, for a tool that changed may have made a rule dead."""
     rules = run.manifest.policy
-    if rules is None and run.prune and policies.in_force(run.workspace):
-        rules = []
+    before = policies.in_force(run.workspace)
+    if rules is None and before is not None:
+        if run.prune:
+            rules = []
+        else:
+            run.report.kept.append(f"kept: policy version {before.number} (not in the file)")
     if rules is not None:
         try:
             change = policies.draft if run.two_people else policies.replace
@@ -310,9 +314,8 @@ def change_policy(run: Run) -> None:
             f"waiting: policy version {version.number} is a draft; nothing of it is in force until a second "
             "person publishes it in the portal"
         )
-    version_in_force = policies.in_force(run.workspace)
-    if version_in_force is not None and run.changed:
-        what = f"Version {version_in_force.number} of the policy stays in force and would be broken: "
+    if before is not None and run.changed:
+        what = f"Version {before.number} of the policy stays in force and would be broken: "
         place = run.manifest.place_of_setting("policy" if rules is not None else "workspace")
-        for problem in policies.review(version_in_force):
+        for problem in policies.review(before):
             run.problems.add(place, what + problem.message)
