@@ -19,6 +19,7 @@ MAX_INTEGER = 2**53 - 1
 SCALARS = frozenset((str, int, bool, type(None)))
 VALUES = SCALARS | {float, dict, list}
 SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+UNLIKE: Any = object()
 ASTRAL = re.compile(rb"[\xf0-\xf4]")
 
 
@@ -44,9 +45,10 @@ def encode(value: Any) -> bytes:
     Raises CanonicalError on other types, on keys that are no strings, on NaN and infinities, on integers
     beyond ±(2**53 - 1), on lone surrogates and beyond 64 levels.
     """
-    if _is_plain(value, MAX_DEPTH):
+    plain = value if _is_plain(value, MAX_DEPTH) else _with_whole_numbers(value, MAX_DEPTH)
+    if plain is not UNLIKE:
         try:
-            encoded = orjson.dumps(value, option=SORTED)
+            encoded = orjson.dumps(plain, option=SORTED)
         except TypeError:  # an integer, a string or a key that `encode_by_the_book` will name
             return encode_by_the_book(value)
         if encoded.isascii() or not ASTRAL.search(encoded):
@@ -74,6 +76,25 @@ def _is_plain(value: Any, depth: int) -> bool:
         ):
             return False
     return True
+
+
+def _with_whole_numbers(value: Any, depth: int) -> Any:
+    """A copy in which a float without a fraction is an integer, as which RFC 8785 writes it; UNLIKE where orjson
+    would still write something otherwise."""
+    kind = type(value)
+    if kind in SCALARS:
+        return value
+    if kind is float:
+        if _is_plain_float(value):
+            return value
+        return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else UNLIKE
+    if (kind is not dict and kind is not list) or depth == 0:
+        return UNLIKE
+    values = value.values() if kind is dict else value
+    copied = [_with_whole_numbers(each, depth - 1) for each in values]
+    if any(each is UNLIKE for each in copied):
+        return UNLIKE
+    return dict(zip(value, copied, strict=True)) if kind is dict else copied
 
 
 def _is_plain_float(value: float) -> bool:

@@ -226,7 +226,7 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
     marks = ", ".join(["%s"] * len(log_ids))
     sql = (
         "SELECT h.log_id, l.uuid, h.size, h.frontier, h.revision, h.time FROM audit_head h"
-        f" JOIN audit_log l ON l.id = h.log_id WHERE h.log_id IN ({marks}) ORDER BY h.log_id"  # noqa: S608
+        f" JOIN audit_log l ON l.id = h.log_id WHERE h.log_id IN ({marks}) ORDER BY h.log_id"
     )
     if connection.vendor == "postgresql":
         sql += " FOR NO KEY UPDATE OF h"
