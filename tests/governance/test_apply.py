@@ -377,7 +377,7 @@ def test_keys_that_cannot_be_written_undo_everything(
 def test_a_commit_that_fails_leaves_neither_rows_nor_keys(apply: Apply, keys: Path) -> None:
     """The last step is the commit. Here it finds a deferred foreign key that leads nowhere."""
     before = everything()
-    spoiled = []
+    spoiled: list[str] = []
 
     def spoil(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith("UPDATE audit_head") and not spoiled:
