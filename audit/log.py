@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from asgiref.local import Local
 from django.db import connection, models, transaction
 from django.utils import timezone
@@ -276,7 +277,7 @@ def flush(writer: Writer) -> None:
                             body["tool"][:200], body["resource"][:200], body["outcome"], body["session"],
                             entry.encoded, entry.leaf))  # fmt: skip
             if entry.detail:
-                details.append((head.log_id, body["index"], canonical.encode(entry.detail)))
+                details.append((head.log_id, body["index"], orjson.dumps(entry.detail)))
         changes += [(head.log_id, head.next_revision, kind, key) for kind, key in head.changes]
         heads.append((frontier.size, frontier.encode(), head.next_revision, now, head.log_id))
     if not heads:

@@ -68,11 +68,15 @@ class Records:
     keys: dict[tuple[int, str], Answered] = field(default_factory=dict)
     calls: dict[tuple[int, str, str], Answered] = field(default_factory=dict)
     used_keys: set[int] = field(default_factory=set)
+    allowed_until: datetime = field(init=False)
+    allowed_until_text: str = field(init=False)
     times: tuple[Any, Any, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         now = self.entries.now
-        self.times = log.adapt(now), log.adapt(now + timedelta(seconds=ALLOW_SECONDS)), log.adapt(now + LEASE)
+        self.allowed_until = now + timedelta(seconds=ALLOW_SECONDS)
+        self.allowed_until_text = stamp(self.allowed_until)
+        self.times = log.adapt(now), log.adapt(self.allowed_until), log.adapt(now + LEASE)
 
     def draft(
         self,
@@ -111,8 +115,8 @@ class Records:
             decision, agent.id, answer, self.entry(agent, request, verdict, facts, decision, seq, cost)
         )
         if verdict.decision == "allow":
-            draft.open_until = self.entries.now + timedelta(seconds=ALLOW_SECONDS)
-            answer["expires_at"] = stamp(draft.open_until)
+            draft.open_until = self.allowed_until
+            answer["expires_at"] = self.allowed_until_text
         return draft
 
     def tell_budget(self, draft: Draft, cost: int, remaining: int | None) -> None:
