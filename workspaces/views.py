@@ -39,7 +39,9 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
             return HttpResponseRedirect(reverse("admin:index"))
     context = {**admin.site.each_context(request), "title": "Sign in", "refusal": refusal}
     response = render(request, "workspaces/sign_in.html", context, status=410 if refusal else 200)
-    response["Referrer-Policy"] = "no-referrer"  # the address is a secret
+    # The address is a secret, and stays within this origin. Not no-referrer: browsers would then send
+    # "Origin: null" with the form, which no CSRF check may accept.
+    response["Referrer-Policy"] = "same-origin"
     return response
 
 
