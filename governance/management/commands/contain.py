@@ -15,6 +15,7 @@ from workspaces.models import Agent, Standing, Workspace
 
 class Command(BaseCommand):
     help = "Contain, or release, an agent, all agents of a workspace, a workspace, or the whole installation."
+    requires_system_checks = []  # a stop waits for no page of the portal to be imported, and needs none to work
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("standing", choices=Standing.values)
