@@ -6,8 +6,6 @@ from billing.models import Budget
 SENTENCES = {
     "billing.budget.changed": "{actor} changed a budget.",
     "billing.budget.removed": "{actor} removed a budget.",
-    "billing.charge.settled": "A call of {agent} was charged.",
-    "billing.charge.assumed": "A call of {agent} was charged in full: no outcome was reported.",
 }
 
 
