@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from governance.conditions import VARIABLES
 from governance.forms import Form, can_meet, covers, form_of, top_level_arguments
 from governance.notation import listed, suggestion
 from governance.rules import Problem, Rule
-from governance.selectors import LABEL, compile_selector
+from governance.selectors import LABEL, Glob, compile_selector
 from governance.shapes import (
     ANY,
     Interval,
@@ -45,6 +45,27 @@ class Catalog:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resource_labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     budgets: frozenset[str] = frozenset()
+
+    @cached_property
+    def found_agents(self) -> dict[str, list[str]]:
+        """Names of agents by the text that names them: filled as rules ask, so that rules which say the same, or
+        name agents exactly, cost nothing however many agents there are."""
+        return {}
+
+    def agents_named(self, text: str) -> list[str]:
+        """The agents that a text in ``agents`` of a rule selects: a name, a glob or ``label:<label>``."""
+        found = self.found_agents.get(text)
+        if found is None:
+            if text.startswith(LABEL):
+                label = text.removeprefix(LABEL)
+                found = [name for name, labels in self.agents.items() if label in labels]
+            elif "*" in text:
+                glob = Glob(text)
+                found = [name for name in self.agents if glob.matches(name)]
+            else:
+                found = [text] if text in self.agents else []
+            self.found_agents[text] = found
+        return found
 
     def labels(self) -> set[str]:
         """Every label that a call can bring into a session."""
@@ -89,11 +110,10 @@ class Reach:
         return [tool for name, tool in self.catalog.tools.items() if selector.matches(name)]
 
     def _agents(self) -> Mapping[str, frozenset[str]]:
-        known = self.catalog.agents
         for position, text in enumerate(self.rule.agents):
-            selector = compile_selector([text], with_labels=True)
-            if any(selector.matches(name, labels) for name, labels in known.items()):
+            if self.catalog.agents_named(text):
                 continue
+            known = self.catalog.agents
             if text.startswith(LABEL):
                 options: Iterable[str] = {f"{LABEL}{label}" for labels in known.values() for label in labels}
                 hint = suggestion(text, options)
@@ -101,8 +121,13 @@ class Reach:
             else:
                 what = "No agent’s name fits" if "*" in text else "There is no agent"
                 self.refuse(f"{what} “{text}”.{suggestion(text, known)}", "agents", position)
-        selector = compile_selector(self.rule.agents, with_labels=True)
-        return {name: labels for name, labels in known.items() if selector.matches(name, labels)}
+        if not self.rule.agents:
+            return self.catalog.agents
+        return {
+            name: self.catalog.agents[name]
+            for text in self.rule.agents
+            for name in self.catalog.agents_named(text)
+        }
 
     def _patterns(self, where: str) -> list[Pattern]:
         """The patterns of ``resources`` or ``except_resources``; names stand for those of the workspace."""
