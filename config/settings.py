@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+django_stubs_ext.monkeypatch()  # typed code says ModelForm[Agent]; Django's own classes do not know how
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -60,8 +62,8 @@ X_FRAME_OPTIONS = "DENY"
 # Order matters: viewflow's and Django's own admin pages are replaced by governance and workspaces.
 INSTALLED_APPS = [
     "daphne",
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",  # its look; the site is ours
+    "config.apps.PortalConfig",  # the admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -163,6 +165,41 @@ if mail := env("COUNTERSIGN_SMTP_URL", default=""):
 else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = DATA_DIR / "outbox"
+
+UNFOLD = {
+    "SITE_TITLE": "Countersign",
+    "SITE_HEADER": "Countersign",
+    "SITE_SYMBOL": "approval",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "STYLES": ["governance.admin.desk.styles"],
+    "SCRIPTS": ["governance.admin.desk.script"],
+    "DASHBOARD_CALLBACK": "governance.admin.desk.fill",
+    "COMMAND": {"search_models": True, "show_history": False},
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "show_all_applications": False,
+        "navigation": "governance.admin.desk.navigation",
+    },
+    # The blue-green of an ink that countersigns; both ends keep 4.5:1 on white and on the dark ground.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.8% .012 190)",
+            "100": "oklch(94.5% .03 190)",
+            "200": "oklch(89% .055 190)",
+            "300": "oklch(82% .085 190)",
+            "400": "oklch(74% .105 190)",
+            "500": "oklch(66% .11 190)",
+            "600": "oklch(51% .095 195)",
+            "700": "oklch(44% .082 197)",
+            "800": "oklch(38% .068 199)",
+            "900": "oklch(32% .055 201)",
+            "950": "oklch(23% .04 203)",
+        }
+    },
+}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
