@@ -14,7 +14,7 @@ from billing import limits
 from gate import bodies
 from gate.app import LONGEST_WAIT, router
 from governance import approvals, containment
-from governance.models import Approval
+from governance.models import Approval, Vote
 from tests.cast import ACTOR, Cast
 from tests.gate.conftest import REFUND, Bot, gate, policy, reporter, support
 from workspaces import agents
@@ -120,7 +120,7 @@ def test_outcomes_approvals_and_the_agents_own_standing_fit(policy: None, suppor
         person=cast.rita,
         approve=True,
         comment="It is owed.",
-        known_by="session",
+        known_by=Vote.KnownBy.SESSION,
         actor=ACTOR,
     )
     settled = conforms(get(f"/v1/approvals/{waiting}?wait=5", headers=support.headers), path)
