@@ -117,7 +117,7 @@ class Story:
                 "mail.send", session="run-2", **leak,
             ),
             Step("Otto", "stops the agent in mid-work", "suspended", self.otto_stops),
-            Step("agent", "calls on; ms are those since then", "deny, contained", self.is_stopped),
+            Step("agent", "calls on (ms since the stop)", "deny, contained", self.is_stopped),
             Step("log", "is verified: manage.py verify_log", "exit 0", self.verify),
         ]  # fmt: skip
 

@@ -24,12 +24,14 @@ FAULTS = {
     "smtp-down": "opens the link in her mail",
 }
 
+pytestmark = pytest.mark.timeout(420)  # the first test waits for all four demonstrations
+
 Finished = subprocess.CompletedProcess[str]
 
 
 def play(*options: str) -> Finished:
     return subprocess.run(
-        [*DEMO, *options], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
+        [*DEMO, *options], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
     )
 
 
