@@ -17,6 +17,7 @@ SENTENCES = {
     "governance.approval.voted": "{actor} voted on {tool} of {agent}.",
     "governance.approval.settled": "The approval of {tool} for {agent} was settled: {outcome}.",
     "governance.approval.link_refused": "A personal link to an approval was refused.",
+    "governance.detail.read": "{actor} read what {agent} sent to {tool}.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }
 

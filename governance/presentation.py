@@ -86,18 +86,23 @@ def question(approval: Approval) -> Question:
         arguments=pretty(detail["arguments"]) if "arguments" in detail else None,
         reason=visible(str(detail.get("reason") or ""), keep=" \n"),
         on_behalf_of=visible(str(approval.on_behalf_of or "")),
-        asked=[
-            Asked(
-                rule=visible(requirement["rule"]),
-                ask=visible(requirement.get("ask") or "", keep=" \n"),
-                message=visible(requirement.get("message") or "", keep=" \n"),
-                quorum=requirement["quorum"],
-            )
-            for requirement in approval.requirements
-        ],
+        asked=asked_by(approval),
         created=approval.created.astimezone(zone),
         deadline=approval.expires_at.astimezone(zone),
     )
+
+
+def asked_by(approval: Approval) -> list[Asked]:
+    """What each matched rule asks of its reviewers."""
+    return [
+        Asked(
+            rule=visible(requirement["rule"]),
+            ask=visible(requirement.get("ask") or "", keep=" \n"),
+            message=visible(requirement.get("message") or "", keep=" \n"),
+            quorum=requirement["quorum"],
+        )
+        for requirement in approval.requirements
+    ]
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -58,6 +58,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    def get_full_name(self) -> str:
+        """The name by which the portal's frame greets a person."""
+        return self.name
+
     @property
     def is_staff(self) -> bool:
         """Everybody works in the portal; what they see there is decided row by row."""
@@ -166,7 +170,9 @@ class ReviewerGroup(models.Model):
     name = models.SlugField(max_length=100)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="one_reviewer_group_per_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="one_reviewer_group_per_name")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -219,7 +225,9 @@ class Tool(models.Model):
     sensitive = models.JSONField(
         default=list, blank=True, help_text="JSON pointers to arguments that are never stored in clear."
     )
-    cost_nanos = models.BigIntegerField(null=True, blank=True, help_text="Declared cost of a call, nano-US-dollars.")
+    cost_nanos = models.BigIntegerField(
+        null=True, blank=True, help_text="Declared cost of a call, nano-US-dollars."
+    )
     trust_reports = models.BooleanField(default=False, help_text="A reported cost may lower a charge.")
 
     class Meta:

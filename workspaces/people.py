@@ -213,20 +213,25 @@ def signin_link(person: User, *, actor: str, expires_in: timedelta = LINK_LIFETI
 
 def redeem_signin_link(token: str, *, now: datetime) -> User:
     """The person whom this link signs in; the link is used up. Raises LinkRefused."""
-    with log.write(log.installation_log_id()) as entries:
+    with log.write(log.installation_log_id()):
         links = SigninLink.objects.filter(digest=link_digest(token), user__is_active=True)
         link = links.filter(used_at=None, expires_at__gt=now).select_related("user").first()
         if link is None:
             raise LinkRefused("This link was used, is too old, or never was; ask for a new one.")
         link.used_at = now
         link.save(update_fields=["used_at"])
-        person = link.user
+        note_sign_in(link.user, known_by="link")
+    return link.user
+
+
+def note_sign_in(person: User, *, known_by: str) -> None:
+    """The entry of a person who signs in, by a ``link`` or a ``password``."""
+    with log.write(log.installation_log_id()) as entries:
         entries.append(
             "workspaces.person.signed_in",
             actor=actor_of(person),
-            data={"person": person.public_id, "known_by": "link"},
+            data={"person": person.public_id, "known_by": known_by},
         )
-    return person
 
 
 def link_digest(token: str) -> bytes:

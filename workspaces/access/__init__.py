@@ -19,6 +19,7 @@ from workspaces.access.scoping import (
     get_agent,
     get_workspace,
     may,
+    may_somewhere,
     readable,
     workspaces_for,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "grants_of",
     "load_agent",
     "may",
+    "may_somewhere",
     "own_grants",
     "permissions_for",
     "readable",

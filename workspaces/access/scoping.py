@@ -45,8 +45,18 @@ def may(user: Visitor, permission: str, target: Workspace | Agent) -> bool:
 
 def permissions_in(user: Visitor, workspace_id: int) -> frozenset[str]:
     """Codenames that the person holds in one workspace: none for a stranger or an inactive person."""
+    return permissions_everywhere(user).get(workspace_id, frozenset())
+
+
+def may_somewhere(user: Visitor, permission: str) -> bool:
+    """Whether there is a workspace in which a person may do this."""
+    return any(permission in held for held in permissions_everywhere(user).values())
+
+
+def permissions_everywhere(user: Visitor) -> dict[int, frozenset[str]]:
+    """Codenames by workspace, read once per user object."""
     if not isinstance(user, User) or not user.is_active or user.pk is None:
-        return frozenset()
+        return {}
     held: dict[int, frozenset[str]] | None = user.__dict__.get(CACHE)
     if held is None:
         gathered: dict[int, set[str]] = {}
@@ -54,7 +64,7 @@ def permissions_in(user: Visitor, workspace_id: int) -> frozenset[str]:
         for workspace, codename in rows.values_list("content_object_id", "permission__codename"):
             gathered.setdefault(workspace, set()).add(codename)
         held = user.__dict__[CACHE] = {workspace: frozenset(names) for workspace, names in gathered.items()}
-    return held.get(workspace_id, frozenset())
+    return held
 
 
 def forget(user: Visitor) -> None:

@@ -1,0 +1,105 @@
+"""The admin's site: signing in is an entry, a password is changed through ``people``, and what a search found
+is not remembered."""
+
+import time
+from typing import Any
+
+from django.contrib.auth.views import PasswordChangeView
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, reverse, reverse_lazy
+from unfold.dataclasses import SearchResult
+from unfold.forms import AdminOwnPasswordChangeForm
+from unfold.sites import UnfoldAdminSite
+
+from audit.admin.pages import PortalAdmin
+from workspaces import people
+from workspaces.models import User
+
+LEFT_OUT = {"view_on_site"}  # would tell which rows there are
+FOUND_OF_A_KIND = 8
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """A person's new password, set by the function that writes the entry."""
+
+    def save(self, commit: bool = True) -> User:
+        person: User = self.user
+        password = self.cleaned_data["new_password1"]
+        people.set_password(person, password=password, actor=people.actor_of(person))
+        return person
+
+
+class Portal(UnfoldAdminSite):
+    """Countersign's admin."""
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Only pages of ours: other apps' own know no workspace, and write around the log."""
+        if admin_class is not None and issubclass(admin_class, PortalAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [pattern for pattern in super().get_urls() if getattr(pattern, "name", "") not in LEFT_OUT]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Sign in by a password. Without its entry the answer is an error, and no session goes out."""
+        before = request.user.pk
+        response: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and isinstance(request.user, User) and request.user.pk != before:
+            people.note_sign_in(request.user, known_by="password")
+        return response
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            template_name=self.password_change_template or "registration/password_change_form.html",
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        response = view(request)
+        assert isinstance(response, HttpResponse)
+        return response
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Pages and rows by name. Nothing is cached: what was visible a minute ago may not be now."""
+        begun = time.perf_counter()
+        term = request.GET.get("s", "").strip()[:100]
+        if not term:
+            return HttpResponse()
+        apps = self.get_app_list(request)
+        # First the rows: looking for pages takes the other models out of the list.
+        rows = self.rows_named(request, apps, term)
+        paginator = Paginator([*self._search_apps(apps, term.lower()), *rows], per_page=100)
+        context = {
+            "page_obj": paginator,
+            "results": paginator.page(1),
+            "page_counter": 0,
+            "execution_time": time.perf_counter() - begun,
+            "command_show_history": False,
+        }
+        template = "command_results" if "extended" in request.GET else "search_results"
+        headers = {"HX-Trigger": "search", "Cache-Control": "no-store, private"}
+        return TemplateResponse(request, f"unfold/helpers/{template}.html", context, headers=headers)
+
+    def rows_named(self, request: HttpRequest, apps: list[dict[str, Any]], term: str) -> list[SearchResult]:
+        """The first few rows of each model whose search fields contain the term."""
+        results = []
+        for model in [each["model"] for app in apps for each in app["models"]]:
+            pages = self._registry[model]
+            if not pages.get_search_fields(request):
+                continue
+            rows, _ = pages.get_search_results(request, pages.get_queryset(request), term)
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+            results += [
+                SearchResult(
+                    title=str(row),
+                    description=str(model._meta.verbose_name).capitalize(),
+                    link=reverse_lazy(name, args=[row.pk]),
+                    icon="arrow_forward",
+                )
+                for row in rows[:FOUND_OF_A_KIND]
+            ]
+        return results

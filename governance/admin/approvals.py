@@ -1,0 +1,256 @@
+"""The approvals inbox: what waits for the person first, and each call as its reviewers judge it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import SimpleListFilter
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.timesince import timeuntil
+
+from audit.admin.pages import PortalChangeList, display
+from audit.details import read_detail
+from governance import approvals, disclosures, presentation, reviewers
+from governance.approvals import NotAReviewer, NotPending
+from governance.models import Approval, DecisionRecord, Vote
+from workspaces.access import Forbidden, may
+from workspaces.access.admin import ScopedAdmin, WorkspaceFilter, act, filled, person_of
+from workspaces.admin.catalog import RISK_LABELS
+from workspaces.models import User
+from workspaces.people import actor_of
+
+STATUS_LABELS = {
+    "waits for you": "danger",
+    "waiting": "warning",
+    "approved": "success",
+    "rejected": "danger",
+    "expired": "default",
+    "cancelled": "default",
+}
+FOR_YOU, WAITING, SETTLED = range(3)
+COMMENT_LENGTH = 2000
+
+
+class AnswerForm(forms.Form):
+    """One press of one of the two buttons."""
+
+    decision = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject")])
+    comment = forms.CharField(required=False, max_length=COMMENT_LENGTH, strip=True)
+
+
+class StatusFilter(SimpleListFilter):
+    """Waiting ones unless something else is asked for."""
+
+    title, parameter_name = "status", "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        ended = [(value, label) for value, label in Approval.Status.choices if value != "pending"]
+        return [("all", "All"), *ended]
+
+    def choices(self, changelist: Any) -> Any:
+        for value, label in [(None, "Waiting"), *self.lookup_choices]:
+            query = changelist.get_query_string(
+                {self.parameter_name: value} if value else {}, [] if value else [self.parameter_name]
+            )
+            yield {"selected": self.value() == value, "query_string": query, "display": label}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        match self.value():
+            case None:
+                return queryset.filter(status=Approval.Status.PENDING, expires_at__gt=now)
+            case "all":
+                return queryset
+            case Approval.Status.EXPIRED:
+                late = Q(status=Approval.Status.PENDING, expires_at__lte=now)
+                return queryset.filter(late | Q(status=Approval.Status.EXPIRED))
+            case status:
+                return queryset.filter(status=status)
+
+
+class Inbox(PortalChangeList):
+    """What waits for the viewer, then for others, oldest deadline first; then the newest of the rest."""
+
+    root_queryset: QuerySet[Any]
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        mine = list(approvals.inbox(person_of(request)).values_list("pk", flat=True))
+        waits = When(status=Approval.Status.PENDING, expires_at__gt=timezone.now(), then=Value(WAITING))
+        self.root_queryset = self.root_queryset.annotate(
+            rank=Case(
+                When(pk__in=mine, then=Value(FOR_YOU)),
+                waits,
+                default=Value(SETTLED),
+                output_field=IntegerField(),
+            ),
+            deadline=Case(When(rank__lt=SETTLED, then=F("expires_at"))),
+        )
+        return super().get_queryset(request, *args, **kwargs)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        return [F("rank").asc(), F("deadline").asc(nulls_last=True), F("created").desc(), F("pk").desc()]
+
+
+@admin.register(Approval)
+class ApprovalAdmin(ScopedAdmin):
+    """Calls that wait, or waited, for people."""
+
+    list_display = ["call", "agent", "shown_risk", "shown_status", "time_left", "created"]
+    list_filter = [StatusFilter, WorkspaceFilter]
+    list_select_related = ["agent", "workspace"]
+    sortable_by = ()
+    list_before_template = "admin/portal/inbox_intro.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return Inbox
+
+    @display(description="Call")
+    def call(self, approval: Approval) -> str:
+        return presentation.visible(approval.tool)
+
+    @display(description="Risk", label=RISK_LABELS)
+    def shown_risk(self, approval: Approval) -> str:
+        return approval.risk
+
+    @display(description="Status", label=STATUS_LABELS)
+    def shown_status(self, approval: Any) -> str:
+        if approval.status != Approval.Status.PENDING:
+            return str(approval.status)
+        return {FOR_YOU: "waits for you", WAITING: "waiting"}.get(approval.rank, "expired")
+
+    @display(description="Time left")
+    def time_left(self, approval: Any) -> str:
+        return timeuntil(approval.expires_at) if approval.rank != SETTLED else "–"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        approval = self.find(request, object_id)
+        person, now = person_of(request), timezone.now()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{approval.agent.name}: {presentation.visible(approval.tool)}",
+            "opts": self.opts,
+            "approval": approval,
+            "status": status_of(approval, now),
+            "may_decide": approvals.may_decide(person, approval, now),
+            "comment_length": COMMENT_LENGTH,
+            "requirements": progress(approval),
+            "votes": votes(approval, content=sees_content(person, approval)),
+            "decision": DecisionRecord.objects.filter(
+                log_id=approval.workspace.log_id, index=approval.entry_index
+            )
+            .only("pk")
+            .first(),
+            **question(person, approval),
+        }
+        response = TemplateResponse(request, "admin/portal/approval.html", context)
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request)
+        return rows.select_related("agent", "workspace", "on_behalf_of")
+
+    @act("decide", NotPending)
+    def decide(self, request: HttpRequest, approval: Approval) -> None:
+        """Record the person's vote. Raises Forbidden for somebody whose vote does not count."""
+        answer = filled(AnswerForm(request.POST))
+        approve = answer["decision"] == "approve"
+        person = person_of(request)
+        try:
+            after = approvals.decide(
+                approval,
+                person=person,
+                approve=approve,
+                comment=answer["comment"],
+                known_by=Vote.KnownBy.SESSION,
+                actor=actor_of(person),
+            )
+        except NotAReviewer as refused:
+            if not may(person, "decide", approval.workspace):
+                raise Forbidden(str(refused)) from refused
+            messages.error(request, str(refused))
+            return
+        said = "You approved." if approve else "You rejected."
+        rest = (
+            "It waits for others still."
+            if after.status == Approval.Status.PENDING
+            else f"It is {after.status}."
+        )
+        messages.success(request, f"{said} {rest}")
+
+
+def sees_content(person: User, approval: Approval) -> bool:
+    """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
+    if may(person, "view_content", approval.agent):
+        return True
+    named = any(reviewers.counts(each, person.pk, approval) for each in approval.requirements)
+    return named and may(person, "decide", approval.workspace)
+
+
+def question(person: User, approval: Approval) -> dict[str, Any]:
+    """What is asked: with what was sent, which is recorded as read, for who may see that."""
+    if not sees_content(person, approval):
+        asked = presentation.asked_by(approval)
+        return {"may_see_content": False, "asked": asked}
+    disclosures.disclose(
+        approval.workspace.log_id,
+        approval.entry_index,
+        person=person,
+        agent=approval.agent.public_id,
+        tool=approval.tool,
+    )
+    shown = presentation.question(approval)
+    return {"may_see_content": True, "asked": shown.asked, "question": shown}
+
+
+def status_of(approval: Approval, now: Any) -> tuple[str, str]:
+    """The status in words, and its color: one that ran out says so before the sweep has come round."""
+    if approval.status == Approval.Status.PENDING:
+        return ("waiting", "warning") if approval.expires_at > now else ("expired", "default")
+    return str(approval.status), STATUS_LABELS[approval.status]
+
+
+def progress(approval: Approval) -> list[dict[str, Any]]:
+    """Each requirement: how many approvals it has of how many, and whose are still missing."""
+    approved = reviewers.approvers(approval)
+    answered = {vote.person_id for vote in approval.votes.all()}
+    named = {key for requirement in approval.requirements for key in requirement["reviewers"]}
+    people = User.objects.in_bulk(named)
+    shown = []
+    for requirement in approval.requirements:
+        counting = [key for key in requirement["reviewers"] if reviewers.counts(requirement, key, approval)]
+        missing = [people[key] for key in counting if key in people and key not in answered]
+        got = sum(key in approved for key in counting)
+        shown.append(
+            {
+                "rule": presentation.visible(requirement["rule"]),
+                "quorum": requirement["quorum"],
+                "got": got,
+                "met": got >= requirement["quorum"],
+                "missing": [presentation.visible(str(person)) for person in missing],
+            }
+        )
+    return shown
+
+
+def votes(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
+    """Who answered what, how they were known, and their words for who may see content."""
+    return [
+        {
+            "person": presentation.visible(str(vote.person)),
+            "approve": vote.approve,
+            "known_by": vote.get_known_by_display(),
+            "created": vote.created,
+            "comment": presentation.visible(
+                str(read_detail(approval.workspace.log_id, vote.entry_index).get("comment", "")), keep=" \n"
+            )
+            if content
+            else "",
+        }
+        for vote in approval.votes.select_related("person").order_by("pk")
+    ]
