@@ -209,7 +209,9 @@ def write(*log_ids: int) -> Iterator[Writer]:
 def joined(outer: Writer, log_ids: Sequence[int]) -> Iterator[Writer]:
     """The outer write, narrowed to these logs; what the block added is taken back when it raises."""
     if not set(log_ids) <= outer.heads.keys():
-        raise OutOfOrder(f"Logs {log_ids} must be locked by the outermost write, which holds {list(outer.heads)}.")
+        raise OutOfOrder(
+            f"Logs {log_ids} must be locked by the outermost write, which holds {list(outer.heads)}."
+        )
     own = {log_id: outer.heads[log_id] for log_id in log_ids}
     marks = [(head, len(head.entries), len(head.changes)) for head in own.values()]
     try:
@@ -283,7 +285,12 @@ def flush(writer: Writer) -> None:
     if not heads:
         return
     with connection.cursor() as cursor:
-        insert(cursor, Entry, "log_id index type time actor agent tool resource outcome session body leaf", entries)
+        insert(
+            cursor,
+            Entry,
+            "log_id index type time actor agent tool resource outcome session body leaf",
+            entries,
+        )
         insert(cursor, Detail, "log_id index content", details)
         insert(cursor, Change, "log_id revision kind key", changes)
         cursor.executemany(
@@ -307,7 +314,7 @@ def insert_statement(model: type[models.Model], columns: str, vendor: str) -> st
     """The INSERT of a table, made once for each database product."""
     names = [connection.ops.quote_name(name) for name in columns.split()]
     marks = ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({marks})"
 
 
 def adapt(time: datetime) -> Any:

@@ -78,7 +78,8 @@ def load_budgets(workspace_id: int) -> list[BudgetSpec]:
     """The workspace's budgets, as a snapshot keeps them."""
     rows = Budget.objects.filter(workspace_id=workspace_id).order_by("pk")
     return [
-        BudgetSpec(row.pk, row.public_id, row.scope, row.agent_id, row.window, row.limit_nanos) for row in rows
+        BudgetSpec(row.pk, row.public_id, row.scope, row.agent_id, row.window, row.limit_nanos)
+        for row in rows
     ]
 
 
@@ -119,7 +120,8 @@ class Ledger:
         if not self.budgets:
             return
         self.starts = {
-            window: window_start(window, self.now, self.timezone) for window in {b.window for b in self.budgets}
+            window: window_start(window, self.now, self.timezone)
+            for window in {b.window for b in self.budgets}
         }
         for agent_id, session in set(callers):
             for budget in self.budgets:

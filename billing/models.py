@@ -23,7 +23,9 @@ class Budget(models.Model):
         AGENT = "agent", "One agent"
         SESSION = "session", "Each session"
 
-    public_id = models.CharField(max_length=40, unique=True, editable=False, default=partial(public_id, "bud"))
+    public_id = models.CharField(
+        max_length=40, unique=True, editable=False, default=partial(public_id, "bud")
+    )
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="budgets")
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.WORKSPACE)
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="budgets")
@@ -34,11 +36,14 @@ class Budget(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["workspace", "scope", "agent", "window"], nulls_distinct=False, name="one_budget_per_window"
+                fields=["workspace", "scope", "agent", "window"],
+                nulls_distinct=False,
+                name="one_budget_per_window",
             ),
             models.CheckConstraint(condition=Q(limit_nanos__gte=0), name="limit_not_negative"),
             models.CheckConstraint(
-                condition=Q(scope="agent", agent__isnull=False) | ~Q(scope="agent"), name="agent_budget_has_agent"
+                condition=Q(scope="agent", agent__isnull=False) | ~Q(scope="agent"),
+                name="agent_budget_has_agent",
             ),
         ]
 
@@ -50,7 +55,9 @@ class Account(models.Model):
     """What was held and spent in one window of one budget (and, for a session budget, one session)."""
 
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="accounts")
-    key = models.CharField(max_length=300, help_text="Start of the window, and the session where one is meant.")
+    key = models.CharField(
+        max_length=300, help_text="Start of the window, and the session where one is meant."
+    )
     limit_nanos = models.BigIntegerField()
     spent_nanos = models.BigIntegerField(default=0)
     held_nanos = models.BigIntegerField(default=0)
@@ -60,7 +67,8 @@ class Account(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["budget", "key"], name="one_account_per_window"),
             models.CheckConstraint(
-                condition=Q(spent_nanos__gte=0, held_nanos__gte=0, overage_nanos__gte=0), name="amounts_not_negative"
+                condition=Q(spent_nanos__gte=0, held_nanos__gte=0, overage_nanos__gte=0),
+                name="amounts_not_negative",
             ),
             models.CheckConstraint(
                 condition=Q(limit_nanos__gte=F("spent_nanos") + F("held_nanos") - F("overage_nanos")),

@@ -147,7 +147,8 @@ class Batch:
         if call is not None:
             if not hmac.compare_digest(call.digest, request.digest):
                 return CALL_ID_REUSED
-            if self.recall.is_open(call, epoch) and not (presented and presented != call.approval):
+            other = call.approval and presented and presented != call.approval
+            if self.recall.is_open(call, epoch) and not other:
                 return call
             presented = presented or call.approval
         draft = self.decide(agent, request, presented, epoch)
@@ -249,14 +250,11 @@ class Batch:
         if verdict.decision != "allow":
             return 0
         limit = agent.sessions_per_hour
-        if limit is not None and self.memory.sessions[agent.id, request.session].new:
-            if self.memory.sessions_begun(agent.id) >= limit:
-                deny(
-                    verdict,
-                    "rate_limited",
-                    f"This agent may begin {limit} sessions an hour; go on in an old one.",
-                )
-                return 0
+        begins = limit is not None and self.memory.sessions[agent.id, request.session].new
+        if limit is not None and begins and self.memory.sessions_begun(agent.id) >= limit:
+            message = f"This agent may begin {limit} sessions an hour; go on in an old one."
+            deny(verdict, "rate_limited", message)
+            return 0
         cost = self.cost(request)
         if cost:
             if shortage := self.ledger.check(agent.id, request.session, cost):

@@ -188,8 +188,10 @@ def require_grants(verdict: Verdict, question: Question, tool: ToolEntry, now: d
 
 def in_force(grants: Mapping[Any, datetime | None], key: Any, now: datetime) -> bool:
     """Whether a grant is there and has not ended."""
-    ends = grants.get(key, False)
-    return ends is None or (ends is not False and ends > now)
+    if key not in grants:
+        return False
+    ends = grants[key]
+    return ends is None or ends > now
 
 
 def judge_rules(verdict: Verdict, question: Question, tool: ToolEntry, facts: Facts) -> None:
@@ -263,7 +265,7 @@ def object_to(verdict: Verdict, rule: CompiledRule, result: str, facts: Facts) -
         limit = rule.rule.limit
         effect = Effect(limit.then) if limit else Effect.DENY
         code = "rate_limited"
-    reason = {
+    reason: dict[str, Any] = {
         "code": code,
         "rule": rule.rule.name,
         "effect": effect.value,

@@ -7,6 +7,7 @@ import msgspec
 
 from audit.details import read_detail
 from billing.budgets import dollars
+from governance.decide import in_force
 from governance.models import Approval
 from governance.records import stamp
 from governance.requests import Answer, Problem
@@ -59,11 +60,11 @@ def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
 def standing(batch: "Batch", agent: AgentEntry) -> Answer:
     """The agent's own standing, permissions in force, budgets left, and tools that would ask a person."""
     current = batch.snapshot
-    tools = [name for name, tool in current.tools.items() if granted(agent.tools, tool.id, batch.now)]
+    tools = [name for name, tool in current.tools.items() if in_force(agent.tools, tool.id, batch.now)]
     names = dict(Resource.objects.filter(workspace_id=current.workspace_id).values_list("pk", "pattern"))
     permissions: dict[str, list[str]] = {}
-    for (resource_id, action), ends in agent.resources.items():
-        if resource_id in names and (ends is None or ends > batch.now):
+    for resource_id, action in agent.resources:
+        if resource_id in names and in_force(agent.resources, (resource_id, action), batch.now):
             permissions.setdefault(action, []).append(names[resource_id])
     effective = batch.standing(agent)
     budgets = [
@@ -91,11 +92,6 @@ def standing(batch: "Batch", agent: AgentEntry) -> Answer:
         "policy": current.policy,
         "revision": current.revision,
     })  # fmt: skip
-
-
-def granted(grants: dict[int, datetime | None], key: int, now: datetime) -> bool:
-    """Whether a grant is there and has not ended."""
-    return key in grants and ((ends := grants[key]) is None or ends > now)
 
 
 def may_ask(current: Snapshot, agent: AgentEntry, tool: str, effective: str) -> bool:

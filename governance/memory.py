@@ -94,7 +94,7 @@ class Memory:
     def load_counters(self, cursor: Any, keys: Sequence[str]) -> None:
         if not keys:
             return
-        cursor.execute(f"SELECT key, buckets FROM governance_counter WHERE key IN ({marks(keys)})", keys)  # noqa: S608
+        cursor.execute(f"SELECT key, buckets FROM governance_counter WHERE key IN ({marks(keys)})", keys)
         for key, buckets in cursor.fetchall():
             self.counters[key] = decode(buckets)
 
@@ -156,8 +156,9 @@ class Memory:
         """Write what changed."""
         now = adapt(self.now)
         with connection.cursor() as cursor:
+            agents = [agent for agent in self.agents.values() if agent.changed]
             upsert(cursor, "governance_agentstate", "agent_id", "seq labels sessions",
-                   [(a.id, a.seq, text(a.labels), text(a.sessions)) for a in self.agents.values() if a.changed])  # fmt: skip
+                   [(a.id, a.seq, text(a.labels), text(a.sessions)) for a in agents])  # fmt: skip
             upsert(cursor, "governance_session", "agent_id name", "labels tools calls allowed started last_at",
                    [(s.agent_id, s.name, text(s.labels), text(s.tools), text(s.calls), s.allowed, s.started or now, now)
                     for s in self.sessions.values() if s.changed])  # fmt: skip
@@ -172,7 +173,7 @@ def upsert(cursor: Any, table: str, keys: str, columns: str, rows: Sequence[tupl
     names = [*keys.split(), *columns.split()]
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns.split())
     cursor.executemany(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks(names)})"  # noqa: S608
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks(names)})"
         f" ON CONFLICT ({', '.join(keys.split())}) DO UPDATE SET {changes}",
         rows,
     )

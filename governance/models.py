@@ -127,7 +127,9 @@ class Decision(models.Model):
     workspace = models.ForeignKey(
         Workspace, models.CASCADE, related_name="decisions", db_constraint=False, db_index=False
     )
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="decisions", db_constraint=False, db_index=False)
+    agent = models.ForeignKey(
+        Agent, models.CASCADE, related_name="decisions", db_constraint=False, db_index=False
+    )
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN)
     tool = models.CharField(max_length=200)
     session = models.CharField(max_length=200, blank=True)

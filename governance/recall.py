@@ -111,6 +111,6 @@ def rows_of(model: Any, columns: str, wanted: Sequence[tuple[Any, ...]], where: 
     width = "(" + ", ".join(["%s"] * len(wanted[0])) + ")"
     table = connection.ops.quote_name(model._meta.db_table)
     return model.objects.raw(
-        f"SELECT * FROM {table} WHERE {where} AND ({columns}) IN (VALUES {marks(list(dict.fromkeys(wanted)), width)})",  # noqa: S608
+        f"SELECT * FROM {table} WHERE {where} AND ({columns}) IN (VALUES {marks(list(dict.fromkeys(wanted)), width)})",
         [value for row in dict.fromkeys(wanted) for value in row],
     )

@@ -279,7 +279,8 @@ class Records:
         upsert(cursor, Idempotency._meta.db_table, "agent_id route key",
                "body_digest decision approval epoch answer created expires_at",
                [(agent_id, "check", key, a.digest, a.decision, a.approval, a.epoch, a.encode(),
-                 log.adapt(a.created), log.adapt(a.open_until)) for (agent_id, key), a in self.keys.items()])  # fmt: skip
+                 log.adapt(a.created), log.adapt(a.open_until))
+                for (agent_id, key), a in self.keys.items()])  # fmt: skip
         upsert(cursor, Call._meta.db_table, "agent_id session call_id",
                "digest decision approval epoch answer expires_at",
                [(*key, a.digest, a.decision, a.approval, a.epoch, a.encode(), log.adapt(a.open_until))

@@ -111,7 +111,10 @@ def test_other_paths_and_methods_are_problems_too(
 def test_an_outcome_that_is_none_is_refused(support: Bot) -> None:
     path = "/v1/decisions/dec_none/outcome"
     assert support.problem("POST", path, json={"status": "done"}) == (400, "invalid_field")
-    assert support.problem("POST", path, json={"status": "succeeded", "cost_usd": "-1"}) == (400, "invalid_field")
+    assert support.problem("POST", path, json={"status": "succeeded", "cost_usd": "-1"}) == (
+        400,
+        "invalid_field",
+    )
     assert support.problem("POST", path, json={"status": "succeeded"}) == (404, "not_found")
 
 
@@ -124,7 +127,8 @@ def test_a_key_that_asks_too_often_is_turned_away_and_noted_once(
     monkeypatch.setattr(known, "rate", 0.0)
     known.buckets.clear()
     statuses = [
-        support.client.post("/v1/check", json={"tool": "t"}, headers=support.headers).status_code for _ in range(6)
+        support.client.post("/v1/check", json={"tool": "t"}, headers=support.headers).status_code
+        for _ in range(6)
     ]
     assert statuses == [200, 200, 200, 429, 429, 429]
     support.client.portal  # noqa: B018 - the note is written by the committer, which the next line waits for

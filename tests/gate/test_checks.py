@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ALLOWED = {"path": "/srv/reports/q3.csv"}
 
 
-def bodies(cast: Cast, prefix: str = "governance.check") -> list[dict[str, object]]:
+def bodies(cast: Cast, prefix: str = "governance.check") -> list[dict[str, Any]]:
     rows = Entry.objects.filter(log_id=cast.acme.log_id, type__startswith=prefix).order_by("index")
     return [json.loads(bytes(row.body)) for row in rows]
 
@@ -48,7 +49,9 @@ def test_an_allow_is_good_for_a_minute(reporter: Bot) -> None:
         (REFUND, {"invoice": "17"}, "invalid_arguments"),
     ],
 )
-def test_a_denial_says_why(reporter: Bot, cast: Cast, tool: str, arguments: dict[str, str], code: str) -> None:
+def test_a_denial_says_why(
+    reporter: Bot, cast: Cast, tool: str, arguments: dict[str, str], code: str
+) -> None:
     answer = reporter.check(tool, arguments)
     assert (answer["decision"], answer["code"]) == ("deny", code)
     assert answer["reasons"][0]["message"]
@@ -73,7 +76,9 @@ def test_a_grant_that_is_taken_away_is_gone_at_the_next_call(reporter: Bot, cast
 
 def test_nothing_personal_stands_in_the_body(support: Bot, policy: None, cast: Cast) -> None:
     support.check(
-        "mail.send", {"to": "ann@customers.test", "subject": "Hello Ann", "body": "Dear Ann"}, reason="Ann asked"
+        "mail.send",
+        {"to": "ann@customers.test", "subject": "Hello Ann", "body": "Dear Ann"},
+        reason="Ann asked",
     )
     (body,) = bodies(cast)
     assert "ann" not in json.dumps(body).lower().replace("reason", "")
@@ -91,7 +96,7 @@ def test_secrets_and_sensitive_arguments_are_withheld(support: Bot, policy: None
     stored += b" ".join(bytes(row.body) for row in Entry.objects.filter(log_id=cast.acme.log_id))
     assert secret.encode() not in stored
     assert b"4111" not in stored
-    assert bodies(cast)[-1]["data"]["withheld"]  # type: ignore[index]
+    assert bodies(cast)[-1]["data"]["withheld"]
 
 
 def test_untrusted_content_follows_the_agent_into_a_new_session(support: Bot, policy: None) -> None:
@@ -110,7 +115,9 @@ def test_a_limit_holds_across_sessions(support: Bot, policy: None) -> None:
     assert codes == ["granted"] * 5 + ["rate_limited"] * 2
 
 
-def test_a_dry_run_leaves_one_simulated_entry_and_nothing_else(support: Bot, policy: None, cast: Cast) -> None:
+def test_a_dry_run_leaves_one_simulated_entry_and_nothing_else(
+    support: Bot, policy: None, cast: Cast
+) -> None:
     answer = support.check(REFUND, {"invoice": "1", "amount": 500}, dry_run=True)
     assert (answer["decision"], answer["agent_seq"]) == ("pending", 0)
     assert not Approval.objects.exists()
@@ -119,7 +126,12 @@ def test_a_dry_run_leaves_one_simulated_entry_and_nothing_else(support: Bot, pol
 
 
 def test_the_same_call_id_finds_its_decision(support: Bot, policy: None, cast: Cast) -> None:
-    call = {"tool": REFUND, "arguments": {"invoice": "1", "amount": 5}, "session": "s", "call_id": "c1"}
+    call: dict[str, Any] = {
+        "tool": REFUND,
+        "arguments": {"invoice": "1", "amount": 5},
+        "session": "s",
+        "call_id": "c1",
+    }
     first = support.check(**call)
     assert support.check(**call) == first
     assert len(bodies(cast)) == 1
@@ -128,7 +140,7 @@ def test_the_same_call_id_finds_its_decision(support: Bot, policy: None, cast: C
 
 
 def test_a_waiting_call_is_asked_for_once(support: Bot, policy: None) -> None:
-    call = {"tool": REFUND, "arguments": {"invoice": "1", "amount": 500}, "call_id": "c1"}
+    call: dict[str, Any] = {"tool": REFUND, "arguments": {"invoice": "1", "amount": 500}, "call_id": "c1"}
     first = support.check(**call)
     assert first["decision"] == "pending"
     assert support.check(**call)["approval"]["id"] == first["approval"]["id"]
@@ -141,7 +153,10 @@ def test_an_idempotency_key_returns_the_stored_answer(support: Bot, policy: None
     assert support.check(REFUND, {"invoice": "1", "amount": 5}, headers=headers) == first
     assert len(bodies(cast)) == 1
     other = {"tool": REFUND, "arguments": {"invoice": "2", "amount": 5}}
-    assert support.problem("POST", "/v1/check", json=other, headers=headers) == (409, "idempotency_key_reused")
+    assert support.problem("POST", "/v1/check", json=other, headers=headers) == (
+        409,
+        "idempotency_key_reused",
+    )
 
 
 def test_an_answer_is_not_given_again_once_its_call_is_over(support: Bot, policy: None) -> None:

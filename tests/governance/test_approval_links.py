@@ -395,7 +395,6 @@ def test_erased_content_is_told(invite, browser: Client, acme: Workspace) -> Non
     assert "were erased" in text_of(browser.get(invitation.path))
 
 
-
 def test_showing_the_arguments_is_an_entry_once(invite, browser: Client, cast: Cast) -> None:
     invitation = invite()
     for _ in range(3):

@@ -39,7 +39,7 @@ class Story:
         return self.tell(type, {"rows": rows, "revision": self.revision}, 0)
 
     def stand(self, agent: str, standing: str, until: str | None = None) -> None:
-        state = {"public_id": agent, "standing": standing, "observe_until": until}
+        state: dict[str, Any] = {"public_id": agent, "standing": standing, "observe_until": until}
         assert self.save("workspaces.agent", **state) == []
 
     def contain(self, scope: str, standing: str, minute: float, agent: str = "") -> list[str]:

@@ -133,7 +133,9 @@ def matching(rules: Sequence[dict[str, Any]], facts: Facts, amount: int) -> list
 
 
 @given(RULES, FACTS, AMOUNTS)
-def test_the_most_severe_of_all_matching_rules_wins(rules: list[dict[str, Any]], facts: Facts, amount: int) -> None:
+def test_the_most_severe_of_all_matching_rules_wins(
+    rules: list[dict[str, Any]], facts: Facts, amount: int
+) -> None:
     verdict = decide(question(rules, arguments={"invoice": "17", "amount": amount}), facts)
     alone = matching(rules, facts, amount)
     assert SEVERITY[verdict.decision] == max(alone, key=severity, default="allow")
@@ -240,15 +242,20 @@ def test_a_limit_by_sum_counts_in_millionths_and_may_ask() -> None:
             "approval": {"reviewers": ["rita@acme.test"]},
         }
     ]
-    fits = decide(question(limited, arguments={"invoice": "1", "amount": 0.5}), Facts(NOW, used={0: 499_500_000}))
-    exceeds = decide(question(limited, arguments={"invoice": "1", "amount": 0.6}), Facts(NOW, used={0: 499_500_000}))
+    fits = decide(
+        question(limited, arguments={"invoice": "1", "amount": 0.5}), Facts(NOW, used={0: 499_500_000})
+    )
+    exceeds = decide(
+        question(limited, arguments={"invoice": "1", "amount": 0.6}), Facts(NOW, used={0: 499_500_000})
+    )
     assert [amount for _, amount in fits.consumes] == [500_000]
     assert fits.decision == "allow"
     assert exceeds.decision == "pending"
 
 
 def test_what_the_tool_declares_wins_over_what_the_request_claims() -> None:
-    for claim in ({"action": "read"}, {"resource": "invoice://99"}):
+    claims: list[dict[str, Any]] = [{"action": "read"}, {"resource": "invoice://99"}]
+    for claim in claims:
         verdict = decide(question(**claim), Facts(NOW))
         assert (verdict.decision, verdict.code) == ("deny", "invalid_arguments")
     agreeing = decide(question(action="spend", resource="invoice://17"), Facts(NOW))

@@ -2,6 +2,7 @@
 
 import posixpath
 import unicodedata
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -12,7 +13,9 @@ from tests.workspaces.tricks import DOCS, HONEST, REPORTS, TRICKS
 from workspaces.resources import AmbiguousResource, Pattern, Template, normalize
 
 
-def is_granted(template: str, default_scheme: str | None, arguments: dict, patterns: list[str]) -> bool:
+def is_granted(
+    template: str, default_scheme: str | None, arguments: dict[str, Any], patterns: list[str]
+) -> bool:
     """Whether the call may go ahead: it names something, and all it names is granted."""
     try:
         resources = Template.parse(template, default_scheme).expand(arguments)
