@@ -8,5 +8,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from gate.app import application  # noqa: E402
+from gate.readiness import require_durability  # noqa: E402
 
 __all__ = ["application"]
+
+require_durability()

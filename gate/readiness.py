@@ -1,6 +1,7 @@
 """Whether this process can record decisions durably. On less it does not start."""
 
 import logging
+import threading
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
@@ -19,7 +20,7 @@ def problems() -> list[str]:
         found = durability()
         if not Head.objects.exists():
             found.append("The database has no log; run manage.py migrate.")
-    except DatabaseError as error:
+    except (DatabaseError, ImproperlyConfigured) as error:
         connection.close()
         return [f"The database does not answer: {error}"]
     return found
@@ -34,11 +35,29 @@ def durability() -> list[str]:
         for setting, weak in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
             cursor.execute("SELECT current_setting(%s)", [setting])
             if cursor.fetchone()[0] == weak:
-                found.append(f"PostgreSQL has {setting} = {weak}; a crash could lose decisions. Switch it on.")
+                found.append(
+                    f"PostgreSQL has {setting} = {weak}; a crash could lose decisions. Switch it on."
+                )
     return found
 
 
 def require_durability() -> None:
-    """Refuse to start where a committed decision could be lost. Raises ImproperlyConfigured."""
-    if found := durability():
+    """Refuse to start where a committed decision could be lost. Raises ImproperlyConfigured.
+
+    Looks in a thread of its own: servers import the application inside their event loop, where Django refuses to
+    open a connection, and the one opened here must not stay."""
+    found: list[str] = []
+
+    def look() -> None:
+        try:
+            found.extend(durability())
+        except Exception as error:  # in doubt, no
+            found.append(f"The database cannot be judged: {error}")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=look, name="durability")
+    thread.start()
+    thread.join()
+    if found:
         raise ImproperlyConfigured("The gate does not start. " + " ".join(found))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.asgi import FrontDoor
+from config.front_door import FrontDoor
 
 
 class Door:
