@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DataError, Error, IntegrityError, ProgrammingError, connection
 
 from audit import log
 from governance import checks
@@ -26,10 +26,14 @@ UNAVAILABLE = Problem(
 )
 TOO_LATE = Problem(503, "too_late", "The answer took too long, so there is none; ask again in a moment.")
 CULPRIT = Problem(
-    500, "internal_error", "This call could not be judged; it was not allowed. Tell the operators of this installation."
+    500,
+    "internal_error",
+    "This call could not be judged; it was not allowed. Tell the operators of this installation.",
 )
 FULL = Problem(503, "overloaded", "Too many calls are waiting; ask again in a moment.")
 MOST_WAITING = 20_000
+# What one request's values can bring about; every other error of a database concerns everybody.
+OF_ONE_REQUEST = (DataError, IntegrityError, ProgrammingError)
 
 
 @dataclass(slots=True)
@@ -147,20 +151,25 @@ def judge(log_id: int, requests: Sequence[Request], *, again: bool = True) -> li
     """Answers of one batch. A database that fails refuses everybody; another error is narrowed down to its culprit."""
     try:
         return checks.admit(log_id, requests)
-    except (log.NoSuchLog, checks.Overtaken, OperationalError, InterfaceError) as error:
+    except Exception as error:
+        drop_connection()
         if again and is_conflict(error):
             return judge(log_id, requests, again=False)
-        logger.warning("batch of log %s was not recorded: %s", log_id, error)
-        drop_connection()
-        return [UNAVAILABLE] * len(requests)
-    except Exception as error:
-        if isinstance(error, DatabaseError):
-            drop_connection()
+        if is_everybodys(error):
+            logger.warning("batch of log %s was not recorded: %s", log_id, error)
+            return [UNAVAILABLE] * len(requests)
         if len(requests) == 1:
             logger.exception("a request could not be judged")
             return [CULPRIT]
         middle = len(requests) // 2
         return [*judge(log_id, requests[:middle]), *judge(log_id, requests[middle:])]
+
+
+def is_everybodys(error: Exception) -> bool:
+    """Whether judging the requests one by one would only fail again: the database is away, full, read-only, broken."""
+    if isinstance(error, Error):
+        return not isinstance(error, OF_ONE_REQUEST)
+    return isinstance(error, log.NoSuchLog | checks.Overtaken)
 
 
 def is_conflict(error: Exception) -> bool:
@@ -172,7 +181,7 @@ def drop_connection() -> None:
     """Begin afresh after a database error; a broken connection must not refuse the next batch too."""
     try:
         connection.close()
-    except DatabaseError:
+    except Exception:  # whatever a broken connection still raises
         logger.exception("closing a broken connection")
 
 

@@ -23,17 +23,24 @@ LONGEST_BODY = 1024 * 1024
 LARGE_BODY = 32 * 1024
 LONGEST_WAIT = 60
 CHECK = "/v1/check"
+SPENT = "countersign.spent"  # in a scope: the seconds that looking its key up took
 
-TOO_LARGE = Problem(413, "body_too_large", "A body has at most 1 MiB; send what the decision needs, not the payload.")
+TOO_LARGE = Problem(
+    413, "body_too_large", "A body has at most 1 MiB; send what the decision needs, not the payload."
+)
 BAD_KEY = Problem(
-    400, "invalid_idempotency_key", "An Idempotency-Key has 1 to 200 printable ASCII characters; send another."
+    400,
+    "invalid_idempotency_key",
+    "An Idempotency-Key has 1 to 200 printable ASCII characters; send another.",
 )
 BAD_WAIT = Problem(400, "invalid_field", "wait is a number of seconds from 0 to 60.")
 NOT_FOUND = Problem(404, "not_found", "The gate has no such path; see docs/api.md for those it has.")
 NOT_ALLOWED = Problem(405, "method_not_allowed", "This path takes another method; see docs/api.md.")
 
 known = callers.Callers(settings.GATE_RATE, settings.GATE_BURST)
-threads = ThreadPoolExecutor(4, thread_name_prefix="gate")
+# Apart, so that a database that hangs, and with it who looks keys up, keeps no large body from being read.
+lookups = ThreadPoolExecutor(4, thread_name_prefix="lookup")
+parsers = ThreadPoolExecutor(2, thread_name_prefix="parser")
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -74,13 +81,13 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if len(raw) > LARGE_BODY:
             loop = asyncio.get_running_loop()
-            request = await loop.run_in_executor(threads, bodies.parse_check, raw, caller, idempotency_key)
+            request = await loop.run_in_executor(parsers, bodies.parse_check, raw, caller, idempotency_key)
         else:
             request = bodies.parse_check(raw, caller, idempotency_key)
     except bodies.Refused as refused:
         await send_problem(send, refused.problem)
         return
-    await answer(send, await submit(request))
+    await answer(send, await submit(scope, request))
 
 
 async def outcome(scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,14 +104,14 @@ async def outcome(scope: Scope, receive: Receive, send: Send) -> None:
     except bodies.Refused as refused:
         await send_problem(send, refused.problem)
         return
-    await answer(send, await submit(request))
+    await answer(send, await submit(scope, request))
 
 
 async def me(scope: Scope, receive: Receive, send: Send) -> None:
     """GET /v1/me."""
     caller = await authenticate(scope, send)
     if caller is not None:
-        await answer(send, await submit(StandingQuery(caller)))
+        await answer(send, await submit(scope, StandingQuery(caller)))
 
 
 async def approval(scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,10 +124,10 @@ async def approval(scope: Scope, receive: Receive, send: Send) -> None:
         await send_problem(send, BAD_WAIT)
         return
     query = ApprovalQuery(caller, scope["path_params"]["approval"])
-    told = await submit(query)
+    told = await submit(scope, query)
     if wait and isinstance(told, bytes) and b'"status":"pending"' in told:
         await watch.until_settled(query.approval, wait)
-        told = await submit(query)
+        told = await submit(scope, query)
     await answer(send, told)
 
 
@@ -131,7 +138,11 @@ async def healthz(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def readyz(scope: Scope, receive: Receive, send: Send) -> None:
     """The process can record decisions."""
-    problems = await asyncio.get_running_loop().run_in_executor(threads, readiness.problems)
+    looking = asyncio.get_running_loop().run_in_executor(lookups, readiness.problems)
+    try:
+        problems = await asyncio.wait_for(looking, settings.GATE_DEADLINE)
+    except TimeoutError:
+        problems = ["The database does not answer in time."]
     if problems:
         await send_problem(send, Problem(503, "not_ready", " ".join(problems)))
     else:
@@ -147,10 +158,14 @@ async def authenticate(scope: Scope, send: Send) -> Caller | None:
         return None
     caller = known.remembered(digest)
     if caller is None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
-            found = await asyncio.get_running_loop().run_in_executor(threads, callers.find, sent)
-        except Exception:  # a database that is away must refuse, whatever it raises
-            readiness.logger.exception("looking a key up")
+            found = await asyncio.wait_for(
+                loop.run_in_executor(lookups, callers.find, sent), settings.GATE_DEADLINE
+            )
+        except Exception as error:  # a database that is away or hangs must refuse, whatever it raises
+            readiness.logger.warning("a key could not be looked up: %s", str(error) or type(error).__name__)
             await send_problem(send, readiness.UNAVAILABLE)
             return None
         if isinstance(found, Problem):
@@ -158,6 +173,7 @@ async def authenticate(scope: Scope, send: Send) -> Caller | None:
             return None
         caller = found
         known.remember(caller)
+        scope[SPENT] = loop.time() - started
     if not known.take(caller):
         if count := known.to_note(caller):
             admission.submit(caller.log_id, ThrottleNote(caller, count))
@@ -166,10 +182,11 @@ async def authenticate(scope: Scope, send: Send) -> Caller | None:
     return caller
 
 
-async def submit(request: Request) -> Answer:
-    """Hand a request to admission and wait for its answer, at most until the deadline and a little."""
+async def submit(scope: Scope, request: Request) -> Answer:
+    """Hand a request to admission and wait for its answer, at most until the deadline."""
     future = admission.submit(request.caller.log_id, request)
-    timer = asyncio.get_running_loop().call_later(settings.GATE_DEADLINE, too_late, future)
+    left = settings.GATE_DEADLINE - scope.pop(SPENT, 0.0)
+    timer = asyncio.get_running_loop().call_later(left, too_late, future)
     try:
         return await future
     finally:
@@ -218,7 +235,9 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
 
 def wait_of(scope: Scope) -> float | None:
     """The seconds of ``?wait=``, 0 without it, None when it is no such number."""
-    query = dict(pair.partition("=")[::2] for pair in scope["query_string"].decode("latin-1").split("&") if pair)
+    query = dict(
+        pair.partition("=")[::2] for pair in scope["query_string"].decode("latin-1").split("&") if pair
+    )
     text = query.get("wait", "0")
     return float(text) if text.isdigit() and int(text) <= LONGEST_WAIT else None
 

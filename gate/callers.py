@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from django.db import connection
+from django.db import Error, connection
 
 from governance.requests import Caller, Problem
 from workspaces.identifiers import key_prefix
@@ -18,9 +18,13 @@ NO_KEY = Problem(
     401, "missing_key", "Send the agent's key: Authorization: Bearer csk_…; its owner finds it in the portal."
 )
 MALFORMED_KEY = Problem(
-    401, "unknown_key", "This is no complete key of ours; check that it was pasted whole, csk_ and 46 characters."
+    401,
+    "unknown_key",
+    "This is no complete key of ours; check that it was pasted whole, csk_ and 46 characters.",
 )
-UNKNOWN_KEY = Problem(401, "unknown_key", "No agent has this key; check that it belongs to this installation.")
+UNKNOWN_KEY = Problem(
+    401, "unknown_key", "No agent has this key; check that it belongs to this installation."
+)
 TOO_OFTEN = Problem(429, "too_many_requests", "This key asks too often; wait a moment, then go on slower.")
 
 
@@ -91,16 +95,32 @@ def digest_of(header: bytes) -> bytes | None:
 
 
 def find(header: bytes) -> Caller | Problem:
-    """Look a key up in the database. Closes nothing: the calling thread keeps its connection."""
+    """Look a key up in the database. The calling thread keeps its connection, unless that failed: one that the
+    database has ended is made anew and tried once more."""
     token = header.partition(b" ")[2].strip().decode("latin-1")
     prefix = key_prefix(token)
     if prefix is None:
         return MALFORMED_KEY
-    row = AgentKey.objects.filter(prefix=prefix).values_list("agent_id", "agent__workspace__log_id").first()
+    try:
+        row = owner_of(prefix)
+    except Error:
+        close_connection()
+        try:
+            row = owner_of(prefix)
+        except Error:
+            close_connection()
+            raise
     if row is None:
         return UNKNOWN_KEY
     agent_id, log_id = row
-    return Caller(log_id=log_id, agent_id=agent_id, prefix=prefix, digest=hashlib.sha256(token.encode()).digest())
+    return Caller(
+        log_id=log_id, agent_id=agent_id, prefix=prefix, digest=hashlib.sha256(token.encode()).digest()
+    )
+
+
+def owner_of(prefix: str) -> tuple[int, int] | None:
+    """Agent id and log id of the key that begins like this."""
+    return AgentKey.objects.filter(prefix=prefix).values_list("agent_id", "agent__workspace__log_id").first()
 
 
 def close_connection() -> None:

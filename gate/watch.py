@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from django.db import Error, connection
 from django.utils import timezone
 
 from governance.models import Approval
@@ -49,11 +50,14 @@ def settled_among(approvals: list[str]) -> list[str]:
     """Those that no longer wait for people. A database that is away is asked again at the next look."""
     settled: list[str] = []
     now = timezone.now()
-    for start in range(0, len(approvals), CHUNK):
-        chunk = approvals[start : start + CHUNK]
-        rows = Approval.objects.filter(public_id__in=chunk, status="pending", expires_at__gt=now)
-        still = set(rows.values_list("public_id", flat=True))
-        settled += [approval for approval in chunk if approval not in still]
+    try:
+        for start in range(0, len(approvals), CHUNK):
+            chunk = approvals[start : start + CHUNK]
+            rows = Approval.objects.filter(public_id__in=chunk, status="pending", expires_at__gt=now)
+            still = set(rows.values_list("public_id", flat=True))
+            settled += [approval for approval in chunk if approval not in still]
+    except Error:
+        connection.close()
     return settled
 
 
