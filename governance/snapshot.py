@@ -198,7 +198,13 @@ def load_agent(row: Agent) -> AgentEntry:
         groups=frozenset([row.group_id, *roles]),
         tools=granted.tools,
         resources=granted.resources,
-        view={"name": row.name, "labels": sorted(row.labels), "risk_tier": row.risk_tier},
+        view={
+            "id": row.public_id,
+            "name": row.name,
+            "labels": sorted(row.labels),
+            "risk_tier": row.risk_tier,
+            "purpose": row.purpose,
+        },
     )
 
 
