@@ -24,10 +24,13 @@ FOUND_OF_A_KIND = 8
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """A person's new password, set by the function that writes the entry."""
 
+    user: User
+
     def save(self, commit: bool = True) -> User:
-        person: User = self.user
+        person = User.objects.get(pk=self.user.pk)
         password = self.cleaned_data["new_password1"]
         people.set_password(person, password=password, actor=people.actor_of(person))
+        self.user = person  # whose new hash keeps this session signed in
         return person
 
 

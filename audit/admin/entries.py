@@ -50,10 +50,11 @@ class LogFilter(SimpleListFilter):
             yield {"selected": slug == self.chosen(), "query_string": query, "display": label}
 
     def has_output(self) -> bool:
-        return len(self.lookup_choices) > 1
+        return True  # without output Django would leave the filter out
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(log__in=Log.objects.filter(workspace__slug=self.chosen()).values("pk"))
+        log_id = Log.objects.filter(workspace__slug=self.chosen()).values_list("pk", flat=True).first()
+        return queryset.filter(log_id=log_id)
 
 
 class SinceFilter(SimpleListFilter):

@@ -113,7 +113,8 @@ class LogAdmin(EntryAdmin):
 
     def told(self, request: HttpRequest, entry: Any) -> dict[str, Any]:
         annotate([entry])
-        return {**super().told(request, entry), "sentence": told(entry)}
+        body = presentation.pretty(json.loads(bytes(entry.body)))
+        return {**super().told(request, entry), "sentence": told(entry), "body": body}
 
 
 @admin.register(DecisionRecord)

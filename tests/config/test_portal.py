@@ -1,0 +1,63 @@
+"""Signing in, changing a password and searching, on the admin's own pages."""
+
+from django.test import Client
+from django.urls import reverse
+
+from audit import log
+from audit.models import Entry
+from tests.cast import Cast
+from tests.portal import body_of, enter, page
+from workspaces import people
+
+PASSWORD = "correct horse battery staple"
+
+
+def newest() -> Entry:
+    return Entry.objects.filter(log_id=log.installation_log_id()).latest("index")
+
+
+def test_signing_in_by_a_password_is_an_entry(cast: Cast) -> None:
+    people.set_password(cast.olga, password=PASSWORD, actor="system")
+    client, address = Client(), reverse("admin:login")
+    before = newest().index
+    assert client.post(address, {"username": "olga@acme.test", "password": "wrong"}).status_code == 200
+    assert newest().index == before
+    assert client.post(address, {"username": "olga@acme.test", "password": PASSWORD}).status_code == 302
+    entry = newest()
+    assert (entry.type, entry.actor) == ("workspaces.person.signed_in", f"person:{cast.olga.public_id}")
+    assert body_of(entry)["data"]["known_by"] == "password"
+
+
+def test_a_password_is_changed_through_people_and_the_session_stays(cast: Cast) -> None:
+    people.set_password(cast.olga, password=PASSWORD, actor="system")
+    client = enter(cast.olga)
+    fields = {"old_password": PASSWORD, "new_password1": PASSWORD[::-1], "new_password2": PASSWORD[::-1]}
+    assert client.post(reverse("admin:password_change"), fields).status_code == 302
+    entry = newest()
+    assert (entry.type, entry.actor) == ("workspaces.person.changed", f"person:{cast.olga.public_id}")
+    cast.olga.refresh_from_db()
+    assert cast.olga.check_password(PASSWORD[::-1])
+    page(client, "index")
+
+
+def test_a_search_finds_pages_and_rows_and_forgets_them(cast: Cast) -> None:
+    client = enter(cast.otto)
+    address = reverse("admin:search")
+    assert "report-bot" in client.get(address, {"s": "report-"}).content.decode()
+    assert "Agents" in client.get(address, {"s": "agent", "extended": "1"}).content.decode()
+    people.set_roles(cast.acme, cast.otto, roles=[], actor="system")
+    assert "report-bot" not in client.get(address, {"s": "report-"}).content.decode()
+    assert client.get(address, {"s": "  "}).content == b""
+
+
+def test_nobody_gets_anywhere_without_signing_in(cast: Cast) -> None:
+    for name in ("index", "workspaces_agent_changelist", "search"):
+        answer = Client().get(reverse(f"admin:{name}"))
+        assert answer.status_code == 302
+        assert answer["Location"].startswith(reverse("admin:login"))
+
+
+def test_the_desk_of_somebody_without_a_workspace_says_what_to_do(cast: Cast) -> None:
+    shown = page(enter(cast.sam), "index")
+    assert "You are in no workspace yet" in shown
+    assert "Acme" not in shown
