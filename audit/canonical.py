@@ -17,7 +17,6 @@ MAX_INTEGER = 2**53 - 1
 
 # What orjson writes as RFC 8785 demands, provided that keys sort alike (see `_sorts_alike`).
 SCALARS = frozenset((str, int, bool, type(None)))
-VALUES = SCALARS | {float, dict, list}
 SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 UNLIKE: Any = object()
 ASTRAL = re.compile(rb"[\xf0-\xf4]")

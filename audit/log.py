@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -344,8 +344,3 @@ def installation_log_id() -> int:
 def newest(log_id: int) -> int:
     """How many entries the log has now."""
     return Head.objects.values_list("size", flat=True).get(log_id=log_id)
-
-
-def soon(writer: Writer, seconds: float) -> datetime:
-    """A time some seconds after this transaction's."""
-    return writer.now + timedelta(seconds=seconds)

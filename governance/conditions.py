@@ -13,6 +13,7 @@ from typing import Any
 
 import cel
 
+from audit import secrets
 from governance import addresses
 from governance.expressions import MAX_LENGTH, ConditionError, condition_error, parse
 from governance.shapes import Shape, fit
@@ -77,23 +78,11 @@ class ConditionFailed(Exception):
     """A condition that has no boolean answer for this request. Its rule counts as matched."""
 
 
-def has_secret(value: Any) -> bool:
-    """Whether any text in the value looks like a credential, as ``audit.secrets`` recognizes them."""
-    return secret_detector(value)
-
-
-def _detect_secret(value: Any) -> bool:
-    from audit import secrets
-
-    return secrets.contains(value)
-
-
-secret_detector: Callable[[Any], bool] = _detect_secret
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "is_private": addresses.is_private,
     "domain": addresses.domain,
     "links": addresses.links,
-    "has_secret": has_secret,
+    "has_secret": secrets.contains,
 }
 
 

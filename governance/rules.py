@@ -112,11 +112,6 @@ class Rule:
         return plain
 
 
-def severity(answer: str) -> int:
-    """The order in which answers win over each other: deny, then require_approval, then allow."""
-    return {"allow": 0, "require_approval": 1, "deny": 2}[answer]
-
-
 def parse_duration(text: object) -> int:
     """Seconds of ``90s``, ``30m``, ``1h``, ``1d`` or of a whole number of seconds. ValueError otherwise."""
     if isinstance(text, int) and not isinstance(text, bool) and text > 0:

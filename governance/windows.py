@@ -36,15 +36,3 @@ def add(buckets: list[list[int]], per: int, now: int, amount: int) -> list[list[
     else:
         kept.append([start, amount])
     return kept
-
-
-def free_at(buckets: list[list[int]], per: int, now: int, excess: int) -> int:
-    """Milliseconds from ``now`` until at least ``excess`` no longer counts."""
-    size, span = width(per), per * 1000
-    for start, amount in buckets:
-        end = (start + 1) * size + span
-        if end > now:
-            excess -= amount
-            if excess <= 0:
-                return end - now
-    return span

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.decide import Facts, Question, Verdict, decide
-from governance.rules import parse_rules, severity
+from governance.rules import parse_rules
 from governance.ruleset import compile_rule
 from governance.subjects import AgentEntry, ToolEntry
 from workspaces.arguments import Tool
@@ -38,7 +38,7 @@ REFUND = parse_declaration(
 )
 TOOL = ToolEntry(7, Tool(REFUND), {"name": "billing.refund", "action": "spend", "risk": "high",
                                    "reversible": True, "labels": []})  # fmt: skip
-SEVERITY = {"allow": "allow", "pending": "require_approval", "deny": "deny"}
+SEVERITY = {"allow": 0, "pending": 1, "deny": 2}
 
 
 def agent(
@@ -114,7 +114,7 @@ AMOUNTS = st.sampled_from([5, 40, 250])
 
 
 def rank(verdict: Verdict) -> int:
-    return severity(SEVERITY[verdict.decision])
+    return SEVERITY[verdict.decision]
 
 
 def told(verdict: Verdict) -> tuple[str, list[tuple[str, str]]]:
@@ -122,14 +122,14 @@ def told(verdict: Verdict) -> tuple[str, list[tuple[str, str]]]:
     return verdict.decision, sorted((r["effect"], r.get("rule", "")) for r in verdict.reasons)
 
 
-def matching(rules: Sequence[dict[str, Any]], facts: Facts, amount: int) -> list[str]:
-    """Effects of the rules that speak against the call, each judged alone."""
-    effects = []
+def matching(rules: Sequence[dict[str, Any]], facts: Facts, amount: int) -> list[int]:
+    """How severe the answer of each rule is, judged alone."""
+    ranks = []
     for index, each in enumerate(rules):
         alone = decide(question([each], arguments={"invoice": "17", "amount": amount}),
                        replace(facts, used={0: facts.used.get(index, 0)}))  # fmt: skip
-        effects.append(SEVERITY[alone.decision])
-    return effects
+        ranks.append(rank(alone))
+    return ranks
 
 
 @given(RULES, FACTS, AMOUNTS)
@@ -138,7 +138,7 @@ def test_the_most_severe_of_all_matching_rules_wins(
 ) -> None:
     verdict = decide(question(rules, arguments={"invoice": "17", "amount": amount}), facts)
     alone = matching(rules, facts, amount)
-    assert SEVERITY[verdict.decision] == max(alone, key=severity, default="allow")
+    assert rank(verdict) == max(alone, default=0)
 
 
 @given(st.data(), RULES, FACTS, AMOUNTS)

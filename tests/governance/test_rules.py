@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from governance.rules import Effect, Limit, Problem, Review, RuleErrors, parse_duration, parse_rules, severity
+from governance.rules import Effect, Limit, Problem, Review, RuleErrors, parse_duration, parse_rules
 from governance.selectors import Glob, compile_selector
 from tests.governance.cases import approval, denial, limit
 
@@ -142,14 +142,6 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_a_policy_that_is_no_list_is_refused() -> None:
     with pytest.raises(RuleErrors, match="list of rules"):
         parse_rules({"name": "x"})  # type: ignore[arg-type]
-
-
-def test_deny_is_more_severe_than_approval_and_that_than_allow() -> None:
-    assert sorted(["deny", "allow", "require_approval"], key=severity) == [
-        "allow",
-        "require_approval",
-        "deny",
-    ]
 
 
 @pytest.mark.parametrize(
