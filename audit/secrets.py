@@ -93,7 +93,7 @@ def _detectors() -> Iterator[Detector]:
     )
     # RFC 7519, section 3: header, payload and signature; both JSON objects begin with {".
     yield _detector("jwt", "eyJ", rf"{RUN}{{10,}}+\.eyJ{RUN}{{8,}}+\.{RUN}{{16,}}+", before=RUN)
-    # https://docs.npmjs.com/about-access-tokens, https://pypi.org/help/#apitoken (a macaroon of pypi.org)
+    # https://docs.npmjs.com/about-access-tokens; a token for uploads of Python packages is a macaroon.
     yield _detector("npm-token", "npm_", f"[A-Za-z0-9]{{36}}(?!{WORD})")
     yield _detector("pypi-token", "pypi-", f"AgE{RUN}{{50,1000}}")
     # RFC 6750, section 2.1.
