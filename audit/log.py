@@ -297,8 +297,8 @@ def flush(writer: Writer) -> None:
             "UPDATE audit_head SET size = %s, frontier = %s, revision = %s, time = %s WHERE log_id = %s",
             heads,
         )
-    for size, _, _, _, log_id in heads:
-        live.announce(log_id, size)
+    for *_, log_id in heads:
+        live.announce(log_id)
 
 
 def insert(cursor: Any, model: type[models.Model], columns: str, rows: Sequence[tuple[Any, ...]]) -> None:

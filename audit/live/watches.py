@@ -87,7 +87,7 @@ def remove(watch: Watch) -> None:
             watched.pop(watch.log_id, None)
 
 
-def wake(log_id: int, size: int) -> None:
+def wake(log_id: int) -> None:
     """Wake every watch on a log."""
     for watch in watched.get(log_id, ()):
         watch.wake()
@@ -138,7 +138,7 @@ class Looker(threading.Thread):
             sizes = dict(cursor.fetchall())
         for log_id, size in sizes.items():
             if self.sizes.get(log_id) != size:
-                wake(log_id, size)
+                wake(log_id)
         self.sizes = sizes
 
     def forget(self) -> None:
