@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
 
@@ -211,14 +211,14 @@ def signin_link(person: User, *, actor: str, expires_in: timedelta = LINK_LIFETI
     return token
 
 
-def redeem_signin_link(token: str, *, now: datetime) -> User:
+def redeem_signin_link(token: str) -> User:
     """The person whom this link signs in; the link is used up. Raises LinkRefused."""
-    with log.write(log.installation_log_id()):
+    with log.write(log.installation_log_id()) as entries:
         links = SigninLink.objects.filter(digest=link_digest(token), user__is_active=True)
-        link = links.filter(used_at=None, expires_at__gt=now).select_related("user").first()
+        link = links.filter(used_at=None, expires_at__gt=entries.now).select_related("user").first()
         if link is None:
             raise LinkRefused("This link was used, is too old, or never was; ask for a new one.")
-        link.used_at = now
+        link.used_at = entries.now
         link.save(update_fields=["used_at"])
         note_sign_in(link.user, known_by="link")
     return link.user

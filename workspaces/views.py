@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
@@ -31,7 +30,7 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     refusal = None
     if request.method == "POST":
         try:
-            person = redeem_signin_link(token, now=timezone.now())
+            person = redeem_signin_link(token)
         except LinkRefused as refused:
             refusal = str(refused)
         else:

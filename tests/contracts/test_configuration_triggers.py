@@ -41,7 +41,7 @@ def test_every_change_function_accounts_for_each_row(cast: Cast) -> None:
     people.set_roles(cast.acme, cast.sam, roles=["developer", "auditor"], actor=ACTOR)
     people.set_roles(cast.acme, cast.rita, roles=[], actor=ACTOR)
     people.deactivate(cast.sam, actor=ACTOR)
-    people.redeem_signin_link(people.signin_link(cast.olga, actor=ACTOR), now=timezone.now())
+    people.redeem_signin_link(people.signin_link(cast.olga, actor=ACTOR))
     people.remove_reviewer_group(cast.acme.reviewer_groups.get(), actor=ACTOR)
     agents.change_agent(cast.support_bot, name="helper-bot", acts_for=[cast.otto], actor=ACTOR)
     agents.set_agent_roles(cast.support_bot, {cast.roles["support"]: timezone.now()}, actor=ACTOR)

@@ -120,7 +120,7 @@ def live(cast: Cast, rounds: int) -> Cast:
     people.set_password(cast.sam, password="a long enough one", actor=ACTOR)
     people.set_roles(cast.acme, cast.sam, roles=["developer"], actor=ACTOR)
     people.deactivate(cast.sam, actor=ACTOR)
-    people.redeem_signin_link(people.signin_link(cast.olga, actor=ACTOR), now=timezone.now())
+    people.redeem_signin_link(people.signin_link(cast.olga, actor=ACTOR))
     agents.set_agent_roles(cast.support_bot, {cast.roles["support"]: timezone.now()}, actor=ACTOR)
     agents.change_agent(cast.support_bot, purpose="Answers mail", acts_for=[cast.otto], actor=ACTOR)
     agents.revoke_key(agents.create_key(cast.report_bot, actor=ACTOR)[0], actor=ACTOR)
