@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audit.admin.pages import display
 from governance import containment
+from governance.admin.approvals import waits_at
 from governance.admin.entries import CHECKS
 from governance.admin.naming import recent
 from governance.admin.standing import BADGES, StandingPages, installation, ladder
@@ -43,9 +44,7 @@ class AgentAdmin(StandingPages, AgentPages):
     list_filter = [WorkspaceFilter, StandingFilter]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        waiting = Approval.objects.filter(
-            agent=OuterRef("pk"), status=Approval.Status.PENDING, expires_at__gt=timezone.now()
-        )
+        waiting = Approval.objects.filter(waits_at(timezone.now()), agent=OuterRef("pk"))
         counted = waiting.order_by().values("agent").annotate(number=Count("pk")).values("number")
         everything = Installation.objects.order_by("pk")
         return (
@@ -77,7 +76,7 @@ class AgentAdmin(StandingPages, AgentPages):
         done = DecisionRecord.objects.filter(
             log_id=obj.workspace.log_id, agent=obj.public_id, type__in=CHECKS
         )
-        open_approvals = obj.approvals.filter(status=Approval.Status.PENDING, expires_at__gt=now)
+        open_approvals = obj.approvals.filter(waits_at(now))
         holds = containment.effective(obj, obj.workspace, installation(), now=now)
         return {
             **super().panels(request, obj),

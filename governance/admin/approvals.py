@@ -1,5 +1,6 @@
 """The approvals inbox: what waits for the person first, and each call as its reviewers judge it."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -34,6 +35,13 @@ FOR_YOU, WAITING, SETTLED = range(3)
 COMMENT_LENGTH = 2000
 
 
+def waits_at(now: datetime) -> Q:
+    """Approvals that can still be decided: not those which a containment step has voided, or that ran out,
+    whether or not the sweep has come round."""
+    epoch = F("agent__epoch") + F("workspace__epoch")
+    return Q(status=Approval.Status.PENDING, expires_at__gt=now, epoch=epoch)
+
+
 class AnswerForm(forms.Form):
     """One press of one of the two buttons."""
 
@@ -58,15 +66,17 @@ class StatusFilter(SimpleListFilter):
             yield {"selected": self.value() == value, "query_string": query, "display": label}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now = timezone.now()
+        now, pending = timezone.now(), Q(status=Approval.Status.PENDING)
         match self.value():
             case None:
-                return queryset.filter(status=Approval.Status.PENDING, expires_at__gt=now)
+                return queryset.filter(waits_at(now))
             case "all":
                 return queryset
             case Approval.Status.EXPIRED:
-                late = Q(status=Approval.Status.PENDING, expires_at__lte=now)
-                return queryset.filter(late | Q(status=Approval.Status.EXPIRED))
+                return queryset.filter(Q(status=Approval.Status.EXPIRED) | pending & Q(expires_at__lte=now))
+            case Approval.Status.CANCELLED:
+                void = pending & Q(expires_at__gt=now) & ~waits_at(now)
+                return queryset.filter(Q(status=Approval.Status.CANCELLED) | void)
             case status:
                 return queryset.filter(status=status)
 
@@ -78,7 +88,7 @@ class Inbox(PortalChangeList):
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         mine = list(approvals.inbox(person_of(request)).values_list("pk", flat=True))
-        waits = When(status=Approval.Status.PENDING, expires_at__gt=timezone.now(), then=Value(WAITING))
+        waits = When(waits_at(timezone.now()), then=Value(WAITING))
         self.root_queryset = self.root_queryset.annotate(
             rank=Case(
                 When(pk__in=mine, then=Value(FOR_YOU)),
@@ -117,9 +127,9 @@ class ApprovalAdmin(ScopedAdmin):
 
     @display(description="Status", label=STATUS_LABELS)
     def shown_status(self, approval: Any) -> str:
-        if approval.status != Approval.Status.PENDING:
-            return str(approval.status)
-        return {FOR_YOU: "waits for you", WAITING: "waiting"}.get(approval.rank, "expired")
+        if approval.rank == FOR_YOU:
+            return "waits for you"
+        return status_of(approval, timezone.now())[0]
 
     @display(description="Time left")
     def time_left(self, approval: Any) -> str:
@@ -208,11 +218,13 @@ def question(person: User, approval: Approval) -> dict[str, Any]:
     return {"may_see_content": True, "asked": shown.asked, "question": shown}
 
 
-def status_of(approval: Approval, now: Any) -> tuple[str, str]:
-    """The status in words, and its color: one that ran out says so before the sweep has come round."""
+def status_of(approval: Approval, now: datetime) -> tuple[str, str]:
+    """The status in words, and its color: what ran out or is void says so before the sweep has come round."""
+    word = str(approval.status)
     if approval.status == Approval.Status.PENDING:
-        return ("waiting", "warning") if approval.expires_at > now else ("expired", "default")
-    return str(approval.status), STATUS_LABELS[approval.status]
+        void = approval.epoch != approvals.current_epoch(approval.agent, approval.workspace)
+        word = "expired" if approval.expires_at <= now else "cancelled" if void else "waiting"
+    return word, STATUS_LABELS[word]
 
 
 def progress(approval: Approval) -> list[dict[str, Any]]:

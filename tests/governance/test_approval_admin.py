@@ -122,6 +122,24 @@ def test_nothing_is_decided_by_opening_and_an_answer_is_one_of_two(cast: Cast) -
     assert not Vote.objects.exists()
 
 
+def test_what_a_containment_step_voided_waits_no_more(cast: Cast) -> None:
+    approval = approving.ask(cast.support_bot, [approving.requirement(cast.rita)], tool="void-tool")
+    press(
+        enter(cast.otto),
+        "workspaces_agent_stand",
+        cast.support_bot.pk,
+        standing="read_only",
+        reason="Careful",
+    )
+    client = enter(cast.rita)
+    assert "void-tool" not in page(client, "governance_approval_changelist")
+    assert "void-tool" in page(client, "governance_approval_changelist", status="cancelled")
+    shown = page(client, "governance_approval_change", approval.pk)
+    assert "cancelled" in shown
+    assert "Your answer" not in shown
+    assert "Waits for people" not in page(client, "workspaces_agent_change", cast.support_bot.pk)
+
+
 def test_the_inbox_costs_the_same_whatever_waits(cast: Cast) -> None:
     client = enter(cast.rita)
     for _ in range(2):
