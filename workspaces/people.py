@@ -99,6 +99,18 @@ def set_active(person: User, active: bool, *, actor: str) -> Applied[User]:
     return Applied(person, Change.CHANGED)
 
 
+def set_operator(person: User, is_operator: bool, *, actor: str) -> Applied[User]:
+    """Make a person an operator of the installation, or no more. Operators contain the whole installation and see
+    its page; they see into no workspace by that."""
+    with log.write(log.installation_log_id()) as entries:
+        person.refresh_from_db()
+        if person.is_superuser == is_operator:
+            return Applied(person, Change.UNCHANGED)
+        person.is_superuser = is_operator
+        save_person(entries, person, actor=actor)
+    return Applied(person, Change.CHANGED)
+
+
 def save_person(entries: log.Writer, person: User, *, actor: str) -> None:
     """The changed row and its entry in the installation's log."""
     person.save()
