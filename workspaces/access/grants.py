@@ -1,13 +1,18 @@
 """Grants to agents and roles, and permissions of people: the only code that writes guardian's rows.
 
 guardian stores a grant and its end, and does not judge them; ``decide`` does, against the transaction's time.
-Rows are written one by one: guardian's bulk functions skip what is already there without saying so.
+Its rows are written without its own functions: those ask four questions a row, and its bulk ones skip what is
+already there without saying so.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
+
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
 
 from audit import log
 from workspaces.changes import Applied, Change, OtherWorkspace
@@ -82,7 +87,7 @@ def grant(
 
     Raises NoSuchPermission and OtherWorkspace."""
     with log.write(holder.workspace.log_id) as entries:
-        applied = put(holder, permission, obj, expires_at)
+        applied = put(holder, permission, obj, expires_at, find(holder, permission, obj))
         if not applied.unchanged:
             entries.record("workspaces.grant.added", actor=actor, saved=[applied.row], **naming(holder, obj))
     return applied
@@ -116,35 +121,40 @@ def set_grants(holder: Holder, wanted: Wanted, *, actor: str) -> bool:
 def replace(holder: Holder, wanted: Wanted) -> Difference:
     """Save what is wanted and list what is not, inside the caller's write and for the caller's entry."""
     difference = Difference()
+    held = {(row.permission.codename, row.content_object): row for row in own_grants(holder)}
     for (permission, obj), expires_at in wanted.items():
-        applied = put(holder, permission, obj, expires_at)
+        applied = put(holder, permission, obj, expires_at, held.pop((permission, obj), None))
         if not applied.unchanged:
             difference.saved.append(applied.row)
-    keys = {(type(obj), obj.pk, permission) for permission, obj in wanted}
-    for row in own_grants(holder):
-        if (type(row.content_object), row.content_object_id, row.permission.codename) not in keys:
-            difference.removed.append(row)
+    difference.removed += held.values()
     return difference
 
 
-def put(holder: Holder, permission: str, obj: Target, expires_at: datetime | None) -> Applied[GrantRow]:
-    """One grant row with this end."""
+def put(
+    holder: Holder, permission: str, obj: Target, expires_at: datetime | None, row: GrantRow | None
+) -> Applied[GrantRow]:
+    """The holder's row for this permission (None: a new one) with this end."""
     if permission not in ({USE} if isinstance(obj, Tool) else ACTIONS):
         raise NoSuchPermission(f"{permission!r} cannot be granted on the {type(obj).__name__.lower()} {obj}.")
     if obj.workspace_id != holder.workspace_id:
         raise OtherWorkspace(f"{obj} and {holder} are not in the same workspace.")
-    row = find(holder, permission, obj)
     if row is None:
-        model = ToolGrant if isinstance(obj, Tool) else ResourceGrant
-        row, change = model.objects.assign_perm(permission, holder.group, obj), Change.CREATED
-    elif row.expires_at == expires_at:
+        model: type[Any] = ToolGrant if isinstance(obj, Tool) else ResourceGrant
+        declared = permissions_on(type(obj))[permission]
+        row = model(group=holder.group, permission=declared, content_object=obj, expires_at=expires_at)
+        row.save()
+        return Applied(row, Change.CREATED)
+    if row.expires_at == expires_at:
         return Applied(row, Change.UNCHANGED)
-    else:
-        change = Change.CHANGED
-    if row.expires_at != expires_at:
-        row.expires_at = expires_at
-        row.save(update_fields=["expires_at"])
-    return Applied(row, change)
+    row.expires_at = expires_at
+    row.save(update_fields=["expires_at"])
+    return Applied(row, Change.CHANGED)
+
+
+def permissions_on(model: type[Model]) -> dict[str, Permission]:
+    """What can be permitted on rows of a model, by codename, in one query."""
+    declared = Permission.objects.filter(content_type=ContentType.objects.get_for_model(model))
+    return {permission.codename: permission for permission in declared.select_related("content_type")}
 
 
 def find(holder: Holder, permission: str, obj: Target) -> GrantRow | None:
@@ -235,8 +245,12 @@ def set_permissions(workspace: Workspace, person: User, wanted: Iterable[str]) -
     """Give a person exactly these permissions in a workspace, inside the caller's write and for its entry."""
     difference = Difference()
     held = {row.permission.codename: row for row in permission_rows(workspace, person)}
-    for codename in sorted(set(wanted) - held.keys()):
-        difference.saved.append(WorkspacePermission.objects.assign_perm(codename, person, workspace))
+    if missing := sorted(set(wanted) - held.keys()):
+        declared = permissions_on(Workspace)
+        difference.saved += WorkspacePermission.objects.bulk_create(
+            WorkspacePermission(user=person, permission=declared[codename], content_object=workspace)
+            for codename in missing
+        )
     difference.removed = [row for codename, row in sorted(held.items()) if codename not in set(wanted)]
     return difference
 
