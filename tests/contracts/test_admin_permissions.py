@@ -140,6 +140,11 @@ def is_of_a_row(name: str, address: str) -> bool:
     )
 
 
+def shows_acme(body: str) -> bool:
+    """Whether a page has the canary in it; a plain answer, because comparing long pages takes minutes."""
+    return CANARY in body
+
+
 def without_echo(answer: Any) -> str:
     """A page without the search term that it repeats."""
     body: str = answer.content.decode()
@@ -170,7 +175,7 @@ def test_no_page_shows_an_outsider_anything_of_acme(cast: Cast, walled: dict[typ
                 answer = method(address)
                 body = answer.content.decode()
                 assert answer.status_code < 500, (person, name, answer.status_code)
-                assert CANARY not in body, (person, name)
+                assert not shows_acme(body), (person, name)
                 if is_of_a_row(name, address):
                     assert answer.status_code in (404, 405), (person, name, answer.status_code)
         client.logout()
@@ -197,7 +202,7 @@ def test_searches_filters_and_autocomplete_end_at_the_wall(
             for query in (f"q={CANARY}", "workspace=acme", "status=all", f"id__exact={row.pk}", "all=1"):
                 answer = client.get(f"{listed}?{query}", follow=True)
                 assert answer.status_code in (200, 400, 403, 404), (model, query)
-                assert CANARY not in without_echo(answer), (model, query)
+                assert not shows_acme(without_echo(answer)), (model, query)
         for model, field in (
             (Agent, "owner"),
             (Agent, "workspace"),
@@ -252,7 +257,7 @@ def test_a_foreign_row_posted_in_a_form_is_refused(cast: Cast, walled: dict[type
     for name, fields in posts:
         answer = client.post(reverse(f"admin:{name}"), fields)
         assert answer.status_code == 200, name
-        assert CANARY not in answer.content.decode(), name
+        assert not shows_acme(answer.content.decode()), name
     after = Agent.objects.count(), Tool.objects.count(), Budget.objects.count(), Membership.objects.count()
     assert before == after
 
