@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 UNAVAILABLE = Problem(
     503, "log_unavailable", "The decision could not be recorded, so none was made; ask again in a moment."
 )
-TOO_LATE = Problem(503, "too_late", "The answer took too long, so there is none; ask again in a moment.")
+TOO_LATE = checks.TOO_LATE
 CULPRIT = Problem(
     500,
     "internal_error",
@@ -44,6 +44,10 @@ class Member:
     future: "asyncio.Future[Answer]"
     loop: asyncio.AbstractEventLoop
     deadline: float
+
+    def gone(self) -> bool:
+        """Whether the caller has been refused already, or is about to be."""
+        return self.future.done() or time.monotonic() >= self.deadline
 
 
 class Admission:
@@ -141,28 +145,29 @@ class Admission:
 
     def answers(self, log_id: int, members: Sequence[Member]) -> list[Answer]:
         """Judge those who still wait; callers whose time is over are not judged at all."""
-        now = time.monotonic()
-        live = [member for member in members if member.deadline > now]
-        judged = iter(judge(log_id, [member.request for member in live]) if live else [])
-        return [next(judged) if member.deadline > now else TOO_LATE for member in members]
+        if all(member.gone() for member in members):  # no need to wait for the lock
+            return [TOO_LATE] * len(members)
+        return judge(log_id, members)
 
 
-def judge(log_id: int, requests: Sequence[Request], *, again: bool = True) -> list[Answer]:
+def judge(log_id: int, members: Sequence[Member], *, again: bool = True) -> list[Answer]:
     """Answers of one batch. A database that fails refuses everybody; another error is narrowed down to its culprit."""
     try:
-        return checks.admit(log_id, requests)
+        return checks.admit(
+            log_id, [member.request for member in members], gone=lambda place: members[place].gone()
+        )
     except Exception as error:
         drop_connection()
         if again and is_conflict(error):
-            return judge(log_id, requests, again=False)
+            return judge(log_id, members, again=False)
         if is_everybodys(error):
             logger.warning("batch of log %s was not recorded: %s", log_id, error)
-            return [UNAVAILABLE] * len(requests)
-        if len(requests) == 1:
+            return [UNAVAILABLE] * len(members)
+        if len(members) == 1:
             logger.exception("a request could not be judged")
             return [CULPRIT]
-        middle = len(requests) // 2
-        return [*judge(log_id, requests[:middle]), *judge(log_id, requests[middle:])]
+        middle = len(members) // 2
+        return [*judge(log_id, members[:middle]), *judge(log_id, members[middle:])]
 
 
 def is_everybodys(error: Exception) -> bool:

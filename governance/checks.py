@@ -40,16 +40,21 @@ class Overtaken(RuntimeError):
     """The configuration changed faster than it could be compiled; the caller may try again."""
 
 
-def admit(log_id: int, requests: Sequence[Request]) -> list[Answer]:
+def admit(
+    log_id: int, requests: Sequence[Request], *, gone: Callable[[int], bool] = lambda place: False
+) -> list[Answer]:
     """Judge and record a batch; answers in the order of the requests. Raises what the database raises: nothing was
-    recorded then, and nobody may be answered ``allow``."""
+    recorded then, and nobody may be answered ``allow``.
+
+    ``gone`` tells by its place whether a request's caller was refused while the batch waited for the lock: such a
+    request is not judged, so that the log allows nothing that was answered with a refusal."""
     current = snapshot.prepare(log_id)
     for _ in range(TRIES):
         try:
             with log.write(log_id) as entries:
                 current.catch_up(entries.head())
                 batch = Batch(current, entries)
-                answers = batch.run(requests)
+                answers = batch.run(requests, gone)
             return [answer.encode() if isinstance(answer, Draft | Answered) else answer for answer in answers]
         except snapshot.Behind:
             current = snapshot.prepare(log_id, refresh=True)
@@ -68,10 +73,14 @@ class Batch:
         self.recall = Recall(self.now)
         self.records = Records(current, entries)
 
-    def run(self, requests: Sequence[Request]) -> list[Answer | Draft | Answered]:
+    def run(
+        self, requests: Sequence[Request], gone: Callable[[int], bool]
+    ) -> list[Answer | Draft | Answered]:
         """Answer every request in order, then write down everything at once."""
         self.load(requests)
-        answers = [self.answer(request) for request in requests]
+        answers = [
+            TOO_LATE if gone(place) else self.answer(request) for place, request in enumerate(requests)
+        ]
         if self.entries.head().entries:
             self.entries.head().seal()
             self.memory.store()
@@ -367,6 +376,7 @@ KEY_PROBLEMS = {
     "key_revoked": Problem(401, "key_revoked", "This key was revoked; ask the agent's owner for a new one."),
     "key_expired": Problem(401, "key_expired", "This key has expired; ask the agent's owner for a new one."),
 }
+TOO_LATE = Problem(503, "too_late", "The answer took too long, so there is none; ask again in a moment.")
 BODY_DIFFERS = Problem(
     409,
     "idempotency_key_reused",
