@@ -79,7 +79,7 @@ class Writer:
     def __init__(self, heads: dict[int, HeadState], now: datetime) -> None:
         self.heads = heads
         self.now = now
-        self.stamp = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self.stamp = stamp(now)
 
     def head(self, log_id: int | None = None) -> HeadState:
         """The locked head of a log; without an id, that of the only one."""
@@ -238,7 +238,7 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
         rows = cursor.fetchall()
         if len(rows) != len(set(log_ids)):
             raise NoSuchLog(f"No head for one of the logs {list(log_ids)}; run manage.py migrate.")
-        now = database_time(cursor)
+    now = database_time()
     heads = {}
     for log_id, uuid, size, frontier, revision, time in rows:
         if isinstance(time, str):
@@ -248,13 +248,19 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
     return heads, now
 
 
-def database_time(cursor: Any) -> datetime:
-    """The database's clock, read after the lock was had. SQLite runs in this process, so it is ours."""
-    if connection.vendor == "postgresql":
+def database_time() -> datetime:
+    """The database's clock, by which times of several machines can be compared. SQLite's is this process's."""
+    if connection.vendor != "postgresql":
+        return timezone.now()
+    with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-        return now.astimezone(UTC)  # type: ignore[no-any-return]
-    return timezone.now()
+        now: datetime = cursor.fetchone()[0]
+    return now.astimezone(UTC)
+
+
+def stamp(time: datetime) -> str:
+    """A time as bodies and answers write it: RFC 3339, UTC, microseconds."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def dashed(uuid: Any) -> str:
@@ -325,7 +331,7 @@ def adapt(time: datetime) -> Any:
 def create_log(kind: Log.Kind) -> Log:
     """A new, empty log with its head. Joins the caller's transaction."""
     row = Log.objects.create(kind=kind)
-    Head.objects.create(log_id=row.pk, time=timezone.now())
+    Head.objects.create(log_id=row.pk, time=database_time())
     return row
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from django.db import connection
 from django.db.models import F, Q
 
-from audit import log
+from audit.log import database_time
 from audit.models import Owed
 
 Performer: TypeAlias = Callable[[dict[str, Any]], str | None]
@@ -60,18 +60,12 @@ def owe(kind: str, payload: dict[str, Any], *, due: datetime) -> Owed:
     return Owed.objects.create(kind=kind, payload=payload, due=due)
 
 
-def now() -> datetime:
-    """The database's clock: leases are compared by workers on several machines."""
-    with connection.cursor() as cursor:
-        return log.database_time(cursor)
-
-
 def claim(limit: int, *, at: datetime | None = None) -> list[Owed]:
     """Lease up to ``limit`` due rows; each row goes to one of all the workers that ask at once.
 
     New rows come before those that failed, so that a dead mail server holds nothing else up.
     """
-    at = at or now()
+    at = at or database_time()
     unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
     due = Owed.objects.filter(unleased, done_at__isnull=True, due__lte=at)
     claimed: list[Owed] = []
@@ -115,10 +109,10 @@ def perform(row: Owed) -> Result:
     except Exception as error:
         logger.info("%s failed", row.kind, exc_info=True)
         row.error = f"{type(error).__name__}: {error}"[:500].replace("\x00", "")
-        row.due = now() + retry_after(row.attempts)
+        row.due = database_time() + retry_after(row.attempts)
         mine.update(error=row.error, due=row.due, lease_until=None)
         return Result(row, False, row.error)
-    row.done_at = now()
+    row.done_at = database_time()
     mine.update(error="", done_at=row.done_at, lease_until=None)
     return Result(row, True, told)
 

@@ -7,7 +7,7 @@ What is found is a Finding and never an exception; whoever could write the datab
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from audit import canonical, merkle
 from audit.findings import COMPARE, RESTORE, Finding, Report, short
-from audit.log import BODY_VERSION, commitment
+from audit.log import BODY_VERSION, commitment, stamp
 from audit.models import Detail, Entry, Head, Log
 
 BATCH = 1000
@@ -379,8 +379,3 @@ def opens(sealed: Any, committed: str) -> bool:
         return False
     # HMAC pads short keys with zeros: only one length, or two salts would open one commitment.
     return len(salt) == SALT_BYTES and commitment(salt, sealed["value"]) == committed
-
-
-def stamp(time: datetime) -> str:
-    """A time as bodies write it."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

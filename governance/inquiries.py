@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from audit.details import read_detail
+from audit.log import stamp
 from billing.budgets import dollars
 from governance.decide import in_force
 from governance.models import Approval
-from governance.records import stamp
 from governance.requests import Answer, Problem
 from governance.rules import Effect
 from governance.snapshot import Snapshot

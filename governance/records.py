@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit import log
+from audit.log import stamp
 from audit.secrets import withhold
 from billing.budgets import dollars
 from governance.approvals import Ask
@@ -298,8 +299,3 @@ def plain_facts(facts: Facts) -> dict[str, Any]:
         "spend": {name: str(value) for name, value in facts.spend.items()},
     }
     return {name: value for name, value in known.items() if value}
-
-
-def stamp(time: datetime) -> str:
-    """A time as it stands in answers: RFC 3339, UTC, microseconds."""
-    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -7,10 +7,11 @@ import msgspec
 from django.utils import timezone
 
 from audit import log
+from audit.log import stamp
 from audit.secrets import withhold
 from billing import settlement
 from governance.models import Decision
-from governance.records import LEASE, stamp
+from governance.records import LEASE
 from governance.requests import Answer, OutcomeReport, Problem
 from governance.subjects import AgentEntry
 
