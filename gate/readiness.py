@@ -20,7 +20,9 @@ def problems() -> list[str]:
         found = durability()
         if not Head.objects.exists():
             found.append("The database has no log; run manage.py migrate.")
-    except (DatabaseError, ImproperlyConfigured) as error:
+    except ImproperlyConfigured as error:
+        return [str(error)]
+    except DatabaseError as error:
         connection.close()
         return [f"The database does not answer: {error}"]
     return found
@@ -51,8 +53,10 @@ def require_durability() -> None:
     def look() -> None:
         try:
             found.extend(durability())
+        except ImproperlyConfigured as error:
+            found.append(str(error))
         except Exception as error:  # in doubt, no
-            found.append(f"The database cannot be judged: {error}")
+            found.append(f"The database does not answer: {error}")
         finally:
             connection.close()
 

@@ -20,6 +20,7 @@ class Statements:
         self.takes_effect = False
         self.failed = ""
         self.always = ""
+        self.first = ""  # a statement that each new connection begins with
 
     def fail_always(self, beginning: str, error: Exception) -> None:
         """Make every statement that begins like this raise, before it had its effect."""
@@ -52,6 +53,8 @@ class Statements:
         def commit() -> Any:
             return self.run("COMMIT", lambda: type(connection)._commit(connection))  # type: ignore[attr-defined]
 
+        if self.first:
+            connection.connection.execute(self.first)
         connection.execute_wrappers[:] = [execute]
         connection._commit = commit  # type: ignore[attr-defined]
 

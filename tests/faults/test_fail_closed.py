@@ -194,6 +194,24 @@ def test_whichever_statement_fails_nobody_is_allowed_and_nothing_is_written(gate
     assert {status for status, _ in gate.results} == {200}
 
 
+READ_ONLY = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_only_reads_refuses_everybody(gate: Gate) -> None:
+    gate.prepare()
+    admission.stop()
+    gate.statements.first = READ_ONLY[connection.vendor]
+    before = stored()
+    for _ in range(2):
+        gate.mixed_batch()
+        assert {(status, body["code"]) for status, body in gate.results} == {(503, "log_unavailable")}
+    assert stored() == before
+    gate.statements.first = ""
+    gate.mixed_batch()
+    assert {status for status, _ in gate.results} == {200}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_error_of_one_moment_costs_at_most_one_answer(gate: Gate) -> None:
     """Another error than the database's may be one request's fault: the batch is taken apart until the culprit is
