@@ -6,7 +6,7 @@ runs out, so a performer may be called twice for one row and must bear it.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -55,9 +55,9 @@ def periodic(function: Periodic) -> Periodic:
     return function
 
 
-def owe(kind: str, payload: dict[str, Any], *, due: datetime) -> Owed:
-    """Write the row; it exists when the caller's transaction commits."""
-    return Owed.objects.create(kind=kind, payload=payload, due=due)
+def owe(kind: str, payloads: Iterable[dict[str, Any]], *, due: datetime) -> list[Owed]:
+    """Write a row for each payload; they exist when the caller's transaction commits."""
+    return Owed.objects.bulk_create(Owed(kind=kind, payload=payload, due=due) for payload in payloads)
 
 
 def claim(limit: int, *, at: datetime | None = None) -> list[Owed]:

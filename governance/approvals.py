@@ -16,9 +16,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from viewflow.workflow import STATUS
 
-from audit import log
+from audit import log, owed
 from audit.log import Writer
-from audit.models import Owed
 from governance import outcomes, reviewers
 from governance.flows import ApprovalFlow
 from governance.models import Approval, ApprovalLink, Vote
@@ -89,12 +88,10 @@ def approval_of(ask: Ask) -> Approval:
 
 
 def open(asks: Sequence[Ask]) -> None:
-    """Insert the approvals, and owe the start of their processes. Called inside admission's write; the
+    """Insert the approvals of one write, and owe the start of their processes. Called inside admission's; the
     pending decision's entry stands for it in the log."""
     Approval.objects.bulk_create([approval_of(ask) for ask in asks])
-    Owed.objects.bulk_create(
-        [Owed(kind=START, payload={"approval": ask.public_id}, due=ask.created) for ask in asks]
-    )
+    owed.owe(START, [{"approval": ask.public_id} for ask in asks], due=asks[0].created)
 
 
 def start(approval: Approval) -> None:
@@ -110,16 +107,8 @@ def begin(approval: Approval, entries: Writer) -> None:
     ApprovalFlow.start.run(approval=approval)
     people = reviewers.reviewers_of(approval, entries.now)
     ApprovalLink.objects.bulk_create([ApprovalLink(approval=approval, person=person) for person in people])
-    Owed.objects.bulk_create(
-        [
-            Owed(
-                kind=MAIL,
-                payload={"approval": approval.public_id, "person": person.public_id},
-                due=entries.now,
-            )
-            for person in people
-        ]
-    )
+    mails = [{"approval": approval.public_id, "person": person.public_id} for person in people]
+    owed.owe(MAIL, mails, due=entries.now)
     entries.append(
         "governance.approval.started",
         actor="system",

@@ -43,7 +43,8 @@ def performed() -> Iterator[list[dict[str, Any]]]:
 
 
 def owe(**payload: Any) -> Owed:
-    return owed.owe("test.kind", payload, due=timezone.now())
+    (row,) = owed.owe("test.kind", [payload], due=timezone.now())
+    return row
 
 
 def test_what_is_owed_exists_only_with_the_change_that_owes_it() -> None:
@@ -66,7 +67,7 @@ def test_a_due_row_is_performed_once(performed: list[dict[str, Any]]) -> None:
 
 
 def test_nothing_is_claimed_before_it_is_due(performed: list[dict[str, Any]]) -> None:
-    owed.owe("test.kind", {}, due=timezone.now() + timedelta(hours=1))
+    owed.owe("test.kind", [{}], due=timezone.now() + timedelta(hours=1))
     assert owed.claim(10) == []
     assert len(owed.claim(10, at=timezone.now() + timedelta(hours=2))) == 1
 
@@ -94,7 +95,7 @@ def test_a_failure_is_kept_and_tried_again_later_and_later(performed: list[dict[
 
 
 def test_a_kind_that_nobody_performs_says_so_in_its_row() -> None:
-    owed.owe("test.unknown", {}, due=timezone.now())
+    owed.owe("test.unknown", [{}], due=timezone.now())
     result = owed.perform(owed.claim(1)[0])
     assert not result.done
     assert Owed.objects.get().error == "NoPerformer: No app registered a performer for 'test.unknown'."
@@ -235,7 +236,7 @@ def worker(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_sigterm_lets_the_worker_finish_what_it_began(worker: "subprocess.Popen[str]") -> None:
-    row = owed.owe("test.slow", {"seconds": 1}, due=timezone.now())
+    (row,) = owed.owe("test.slow", [{"seconds": 1}], due=timezone.now())
     assert worker.stdout is not None
     for line in worker.stdout:
         if line.startswith("begun"):
@@ -250,7 +251,7 @@ def test_sigterm_lets_the_worker_finish_what_it_began(worker: "subprocess.Popen[
 
 
 def test_a_killed_worker_leaves_a_lease_and_no_result(worker: "subprocess.Popen[str]") -> None:
-    row = owed.owe("test.slow", {"seconds": 60}, due=timezone.now())
+    (row,) = owed.owe("test.slow", [{"seconds": 60}], due=timezone.now())
     assert worker.stdout is not None
     for line in worker.stdout:
         if line.startswith("begun"):
@@ -264,7 +265,7 @@ def test_a_killed_worker_leaves_a_lease_and_no_result(worker: "subprocess.Popen[
 
 
 def test_a_worker_survives_a_database_that_fails(worker: "subprocess.Popen[str]") -> None:
-    row = owed.owe("test.slow", {"seconds": 0}, due=timezone.now() + timedelta(hours=1))
+    (row,) = owed.owe("test.slow", [{"seconds": 0}], due=timezone.now() + timedelta(hours=1))
     lines: list[str] = []
     assert worker.stdout is not None
     reader = threading.Thread(target=lines.extend, args=[worker.stdout])
