@@ -11,7 +11,6 @@ import secrets
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 
 from audit import log
 from governance import approvals, outcomes
@@ -19,6 +18,7 @@ from governance.models import Approval, ApprovalLink, Vote
 from workspaces.declarations import Risk
 from workspaces.identifiers import random_text
 from workspaces.models import User
+from workspaces.people import actor_of
 
 TOKEN_LENGTH = 24  # base62: 142 random bits
 CODE_LENGTH = 4
@@ -40,10 +40,9 @@ def issue(link: ApprovalLink) -> tuple[str, str]:
     """A new token and code for a link, replacing older ones; only their hashes are stored."""
     token = random_text(TOKEN_LENGTH)
     code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
-    with transaction.atomic():
-        ApprovalLink.objects.filter(pk=link.pk).update(
-            digest=token_digest(token), code_digest=code_digest(token, code)
-        )
+    ApprovalLink.objects.filter(pk=link.pk).update(
+        digest=token_digest(token), code_digest=code_digest(token, code)
+    )
     return token, code
 
 
@@ -56,7 +55,7 @@ def note_opened(link: ApprovalLink) -> None:
         if ApprovalLink.objects.filter(pk=link.pk, opened_at=None).update(opened_at=entries.now):
             entries.append(
                 "governance.detail.read",
-                actor=f"person:{link.person.public_id}",
+                actor=actor_of(link.person),
                 agent=approval.agent.public_id,
                 tool=approval.tool,
                 data={"entry": approval.entry_index, "approval": approval.public_id, "known_by": "link"},
@@ -172,5 +171,5 @@ def decide(link: ApprovalLink, *, signed_in: bool, approve: bool, comment: str) 
         approve=approve,
         comment=comment,
         known_by=Vote.KnownBy.SESSION if signed_in else Vote.KnownBy.LINK,
-        actor=f"person:{link.person.public_id}",
+        actor=actor_of(link.person),
     )
