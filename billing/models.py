@@ -1,12 +1,9 @@
 """Budgets, what is held and spent against them, and what each call was charged. Money is nano-US-dollars."""
 
-from functools import partial
-
 from django.db import models
 from django.db.models import F, Q
 
-from workspaces.identifiers import public_id
-from workspaces.models import Agent, Workspace
+from workspaces.models import Agent, Workspace, id_field
 
 
 class Budget(models.Model):
@@ -23,9 +20,7 @@ class Budget(models.Model):
         AGENT = "agent", "One agent"
         SESSION = "session", "Each session"
 
-    public_id = models.CharField(
-        max_length=40, unique=True, editable=False, default=partial(public_id, "bud")
-    )
+    public_id = id_field("bud")
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="budgets")
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.WORKSPACE)
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="budgets")

@@ -1,6 +1,5 @@
 """Policy versions, decisions, what the decision path remembers of agents, and approvals."""
 
-from functools import partial
 from typing import Any
 
 from django.db import models
@@ -8,8 +7,7 @@ from django.db.models import Q
 from viewflow.workflow.models import Process
 
 from audit.models import Entry
-from workspaces.identifiers import public_id
-from workspaces.models import Agent, User, Workspace
+from workspaces.models import Agent, User, Workspace, id_field
 
 
 class ImmutableVersion(TypeError):
@@ -218,9 +216,7 @@ class Approval(models.Model):
         EXPIRED = "expired", "Expired"
         CANCELLED = "cancelled", "Cancelled"
 
-    public_id = models.CharField(
-        max_length=40, unique=True, editable=False, default=partial(public_id, "apr")
-    )
+    public_id = id_field("apr")
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="approvals")
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="approvals")
     decision = models.CharField(max_length=40, help_text="The pending decision that asked.")
