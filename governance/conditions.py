@@ -15,7 +15,7 @@ import cel
 
 from audit import secrets
 from governance import addresses
-from governance.expressions import MAX_LENGTH, ConditionError, condition_error, parse
+from governance.expressions import check_length, condition_error, parse
 from governance.shapes import Shape, fit
 
 MAX_BYTES = 64 * 1024  # of one value that a condition reads
@@ -273,8 +273,7 @@ class Condition:
 def compile_condition(text: str) -> Condition:
     """The condition of a text. ConditionError, with line and column, where it is no CEL or over 1,000
     characters."""
-    if len(text) > MAX_LENGTH:
-        raise ConditionError(f"A condition has at most {MAX_LENGTH} characters; this one has {len(text)}.")
+    check_length(text)
     try:
         program = cel.compile(text)
     except BaseException as error:

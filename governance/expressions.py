@@ -13,7 +13,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-MAX_LENGTH = 1_000
+from governance.rules import MAX_CONDITION
 
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _PARSER = cel.NewEnv()
@@ -99,13 +99,18 @@ Node = Const | Name | Select | Call | Items | Entries | Macro
 
 def parse(text: str) -> Node:
     """The tree of a condition. ConditionError where it is none, is too long, or nests comprehensions."""
-    if len(text) > MAX_LENGTH:
-        raise ConditionError(f"A condition has at most {MAX_LENGTH} characters; this one has {len(text)}.")
+    check_length(text)
     try:
         serialized = _PARSER.compile(text, disable_check=True).serialize()
     except Exception as error:  # the binding raises RuntimeError for everything
         raise condition_error(text, str(error)) from None
     return _Decoder(text, serialized).tree()
+
+
+def check_length(text: str) -> None:
+    """Raise ConditionError for a text over 1,000 characters."""
+    if len(text) > MAX_CONDITION:
+        raise ConditionError(f"A condition has at most {MAX_CONDITION} characters; this one has {len(text)}.")
 
 
 def condition_error(text: str, report: str) -> ConditionError:

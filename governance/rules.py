@@ -10,6 +10,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from workspaces.declarations import Action
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_WINDOW = 366 * 86400
 MIN_EXPIRY, MAX_EXPIRY = 60, 30 * 86400
@@ -17,7 +19,7 @@ MAX_RULES = 10_000
 MAX_NAME = 200
 MAX_TEXT = 2_000
 MAX_CONDITION = 1_000
-ACTIONS = ("read", "write", "delete", "execute", "send", "spend")
+ACTIONS = tuple(action.value for action in Action)
 COUNTED_BY = ("agent", "session", "workspace")
 FIELDS = ("name", "tools", "agents", "actions", "resources", "except_resources", "when", "effect", "approval",
           "limit", "message", "ask")  # fmt: skip
