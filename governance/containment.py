@@ -13,13 +13,12 @@ from typing import TypeAlias
 from django.utils import timezone
 
 from audit import log
-from governance.subjects import effective_standing
+from governance.subjects import LADDER, effective_standing
 from workspaces.access import forget, may
 from workspaces.models import Agent, AgentKey, Installation, Standing, User, Workspace
 
 Scope: TypeAlias = Agent | Workspace | Installation
 
-LADDER = tuple(Standing)
 LONGEST_OBSERVATION = timedelta(days=14)
 LONGEST_REASON = 500
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import Detail, Entry
-from governance import containment
+from governance import containment, subjects
 from governance.containment import AlreadyRevoked, BadStanding, NotAllowed, effective, set_standing
 from tests.cast import Cast, employ
 from workspaces import agents, people, tenancy
@@ -225,6 +225,10 @@ def test_only_administrators_contain_the_installation(cast: Cast) -> None:
     cast.sam.is_superuser = True
     assert put(installation, "suspended", cast.sam).changed
     assert put(installation, "active", cast.sam).changed
+
+
+def test_the_rungs_are_judged_in_the_order_in_which_people_choose_them() -> None:
+    assert list(subjects.LADDER) == LADDER == Standing.values
 
 
 @pytest.mark.parametrize("agent", LADDER)
