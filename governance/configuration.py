@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from billing.budgets import dollars
 from billing.models import Budget
-from governance.models import PolicyVersion
+from governance import policies
 from workspaces.access.grants import USE
 from workspaces.models import (
     Agent,
@@ -134,7 +134,7 @@ def budget_name(agent: str | None, per_session: bool, window: str) -> str:
 
 
 def rules_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    version = PolicyVersion.objects.filter(workspace=workspace, status=PolicyVersion.Status.IN_FORCE).first()
+    version = policies.in_force(workspace)
     return {rule["name"]: rule for rule in version.content} if version else {}
 
 

@@ -43,9 +43,7 @@ def slowest(tree: Node, roots: Mapping[str, Shape]) -> float:
     program = cel.compile(write(tree, strict=True))
     fields = {node.field for node in nodes if isinstance(node, Select)}
     read = {name: roots[name] for name in program.variables() if name in roots}
-    read_arguments = (
-        len({node.field for node in nodes if isinstance(node, Select)} & set(_fields(roots))) or 1
-    )
+    read_arguments = len(fields & set(_fields(roots))) or 1
     worst = 0.0
     for scale in SIZES:
         for filler in ("text", "list", "objects"):

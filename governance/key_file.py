@@ -27,8 +27,7 @@ def write(path: Path, keys: Mapping[str, str]) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise KeyFileExists(
-            f"{path} exists already; it may hold keys that are in use. Move it away, or give --keys another "
-            f"name."
+            f"{path} exists already; it may hold keys that are in use. Move it away, or give --keys another name."
         ) from None
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -131,8 +131,7 @@ def put_in_force(entries: log.Writer, version: PolicyVersion, *, actor: str, not
         )
     if version.workspace.two_people and version.drafted_by == actor:
         raise NeedsSecondPerson(
-            f"You drafted version {version.number}; in this workspace somebody else publishes it. Ask an "
-            f"owner "
+            f"You drafted version {version.number}; in this workspace somebody else publishes it. Ask an owner "
             "or a compliance officer."
         )
     retired = in_force(version.workspace)

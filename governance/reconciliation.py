@@ -193,8 +193,7 @@ def change_catalog(run: Run) -> None:
             run.problems.add(
                 tool.name.place,
                 f"Two people guard this workspace, and this gives the tool “{name}” more room, by its "
-                f"{', '.join(fields)}. Keep what is declared now, and let a second person agree to the "
-                f"change "
+                f"{', '.join(fields)}. Keep what is declared now, and let a second person agree to the change "
                 "in the portal.",
             )
             continue
