@@ -6,9 +6,17 @@ from typing import Any
 from audit import canonical
 from workspaces.declarations import ANY_ELEMENT, Derived, ToolDeclaration
 from workspaces.resources import Template
-from workspaces.schemas import MAX_DEFAULTS, SchemaDocument, TooManyDefaults, complete, escape, unescape
+from workspaces.schemas import (
+    MAX_DEFAULTS,
+    MAX_TOLD,
+    SchemaDocument,
+    TooManyDefaults,
+    complete,
+    escape,
+    unescape,
+)
 
-MAX_PROBLEMS = 20
+TOO_MUCH_TO_EXPLAIN = "The arguments do not fit, and are too large to say where; send less, or check them."
 WITHHELD = {"withheld": "declared sensitive"}
 
 
@@ -39,6 +47,7 @@ class Tool:
         document = None if declaration.schema is None else SchemaDocument(declaration.schema)
         if document is not None and document.problems:
             raise ValueError(f"tool {declaration.name}: {document.problems[0].message}")
+        self._document = document
         self._shape = document.shape if document else None
         self._validator = document.validator if document else None
         self._templates = [
@@ -71,14 +80,12 @@ class Tool:
         raise InvalidArguments(self._problems(shown))
 
     def _problems(self, arguments: dict[str, Any]) -> list[dict[str, str]]:
-        assert self._validator is not None
-        problems = []
-        for error in self._validator.iter_errors(arguments):
-            pointer = "".join(f"/{escape(step)}" for step in error.instance_path)
-            problems.append({"pointer": pointer, "message": error.message})
-            if len(problems) == MAX_PROBLEMS:
-                break
-        return problems
+        assert self._document is not None
+        problems = [
+            {"pointer": "".join(f"/{escape(step)}" for step in error.instance_path), "message": error.message}
+            for error in self._document.explain(arguments, self._validator, MAX_TOLD)
+        ]
+        return problems or [{"pointer": "", "message": TOO_MUCH_TO_EXPLAIN}]
 
     def derive(self, arguments: dict[str, Any]) -> list[Derived]:
         """The resources that judged `arguments` touch, each once, in the order of the templates.

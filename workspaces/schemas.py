@@ -9,6 +9,7 @@ came.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, ValidationError, validator_map_for
@@ -19,9 +20,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SHAPES = 5000
 MAX_DEFAULTS = 100_000  # that completing one call's arguments may fill in
 MAX_DEFAULTS_OF_ONE = 1000  # that one default may bring along
+MAX_TOLD = 20  # problems of one value
+MAX_UNROLLED = 20_000  # places that may judge one value
+MAX_EXPLAINED = 5_000  # values times places whose problems are listed, of 30 µs each at worst
 
 _IN_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _IN_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_CHOICES = ("anyOf", "oneOf")
 _ALONE = (
     *(
         "additionalProperties",
@@ -116,6 +121,7 @@ class SchemaDocument:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.problems: list[Problem] = []
+        self.unrolled: float = 0  # infinite where a choice may lead back to itself
         self._anchors: dict[str, Any] = {}
         self._places: set[int] = set()
         self._shapes: dict[tuple[frozenset[int], frozenset[int]], Shape] = {}
@@ -126,6 +132,8 @@ class SchemaDocument:
         self._check_references()
         if not self.problems:
             self._compile()
+        if not self.problems:
+            self._measure()
         if not self.problems:
             self._check_defaults()
 
@@ -152,6 +160,55 @@ class SchemaDocument:
                     )
                     self.problems.append(Problem((*path, keyword), message))
 
+    def _measure(self) -> None:
+        """How many places of the schema may judge one value, and those around it. References that repeat
+        others multiply, and the validator takes as long: forty lines of schema are a second a value."""
+        sizes: dict[int, int] = {}
+        entered: set[int] = set()
+        cyclic = False
+
+        def size(node: Any) -> int:
+            nonlocal cyclic
+            if not isinstance(node, dict):
+                return 1
+            if id(node) in entered:
+                cyclic = True
+                return 1
+            if id(node) not in sizes:
+                entered.add(id(node))
+                apart, together = self._applied(node)
+                sizes[id(node)] = 1 + sum(map(size, together)) + max(map(size, apart), default=0)
+                entered.discard(id(node))
+            return sizes[id(node)]
+
+        try:
+            self.unrolled = size(self.root)
+        except RecursionError:
+            self.problems.append(Problem((), "The schema nests too deep."))
+            return
+        if self.unrolled > MAX_UNROLLED:
+            message = f"References repeat parts of the schema more than {MAX_UNROLLED:,} times; flatten it."
+            self.problems.append(Problem((), message))
+        elif cyclic and any(keyword in node for _, node in _walk(self.root, ()) for keyword in _CHOICES):
+            self.unrolled = float("inf")
+
+    def _applied(self, node: Node) -> tuple[list[Any], list[Any]]:
+        """What judges a value or a part of it because ``node`` does: schemas of parts that each judge another
+        one, and those that may all judge the same."""
+        apart = [child for _, child in _items(node.get("properties"))] + list(node.get("prefixItems", ()))
+        together = [self.resolve(node[keyword]) for keyword in ("$ref", "$dynamicRef") if keyword in node]
+        for keyword in ("patternProperties", "dependentSchemas"):
+            together += [child for _, child in _items(node.get(keyword))]
+        for keyword in ("allOf", *_CHOICES):
+            together += node.get(keyword, ())
+        return apart, together + [node[keyword] for keyword in _ALONE if keyword in node]
+
+    def explain(self, value: Any, validator: Any, most: int) -> Iterator[ValidationError]:
+        """The first problems of a value that does not fit; none where finding them would take too long: the
+        validator finds all of them, with those of every branch, before it tells the first."""
+        if count_values(value, MAX_EXPLAINED) * self.unrolled <= MAX_EXPLAINED:
+            yield from islice(validator.iter_errors(value), most)
+
     def _compile(self) -> None:
         try:
             self.validator = Draft202012Validator(self.root, offline=True, mask="the value")
@@ -176,10 +233,13 @@ class SchemaDocument:
                     Problem((*path, "default"), "This default brings itself or too many others.")
                 )
                 return
-            for error in validator.iter_errors(default):
-                self.problems.append(
-                    Problem((*path, "default"), f"The default does not fit: {error.message}.")
-                )
+            if validator.is_valid(default):
+                continue
+            told = [error.message for error in self.explain(default, validator, MAX_TOLD)]
+            self.problems += [
+                Problem((*path, "default"), f"The default does not fit: {message}.")
+                for message in told or ["it is too large to say why"]
+            ]
 
     def resolve(self, reference: Any) -> Any:
         """The schema that a reference names, or None."""
@@ -247,6 +307,17 @@ class SchemaDocument:
         if any("items" in node for node in surely + maybe):
             shape.items = self._shape(_elements(surely, places), _elements(maybe, places))
         return shape
+
+
+def count_values(value: Any, most: int) -> int:
+    """How many values a JSON value holds, itself included; ``most`` + 1 where it is more than that."""
+    count, waiting = 0, [value]
+    while waiting and count <= most:
+        current = waiting.pop()
+        count += 1
+        if isinstance(current, dict | list):
+            waiting.extend(islice(current.values() if isinstance(current, dict) else current, most + 1))
+    return count
 
 
 def _members(nodes: list[Node], name: str | None) -> list[Any]:
