@@ -43,7 +43,8 @@ def _detector(kind: str, anchor: str, rest: str, *, before: str | None = WORD) -
     return Detector(kind, anchor, re.compile(f"{text}{boundary}{rest}"))
 
 
-def _detectors() -> Iterator[Detector]:
+def _tokens() -> Iterator[Detector]:
+    """Secrets that their issuers made recognizable."""
     # An agent's key (workspaces): 8 prefix, 32 secret, 6 CRC-32 in base62. The sum is not checked: a key with
     # a typing error is still nearly a key.
     yield _detector("countersign-key", "csk_", "[A-Za-z0-9]{46}", before=None)
@@ -83,6 +84,13 @@ def _detectors() -> Iterator[Detector]:
         rf"(?:(?:proj|svcacct|admin|None)-{RUN}{{32,250}}|(?:or-v1-)?[A-Za-z0-9]{{32,100}}(?!{RUN}))",
         before=RUN,
     )
+    # https://docs.npmjs.com/about-access-tokens; a token for uploads of Python packages is a macaroon.
+    yield _detector("npm-token", "npm_", f"[A-Za-z0-9]{{36}}(?!{WORD})")
+    yield _detector("pypi-token", "pypi-", f"AgE{RUN}{{50,1000}}")
+
+
+def _forms() -> Iterator[Detector]:
+    """Secrets that standards give a form, whoever issued them."""
     # RFC 7468; a key whose end is missing is withheld to the end of its string.
     yield _detector(
         "private-key",
@@ -93,9 +101,6 @@ def _detectors() -> Iterator[Detector]:
     )
     # RFC 7519, section 3: header, payload and signature; both JSON objects begin with {".
     yield _detector("jwt", "eyJ", rf"{RUN}{{10,}}+\.eyJ{RUN}{{8,}}+\.{RUN}{{16,}}+", before=RUN)
-    # https://docs.npmjs.com/about-access-tokens; a token for uploads of Python packages is a macaroon.
-    yield _detector("npm-token", "npm_", f"[A-Za-z0-9]{{36}}(?!{WORD})")
-    yield _detector("pypi-token", "pypi-", f"AgE{RUN}{{50,1000}}")
     # RFC 6750, section 2.1.
     yield _detector(
         "bearer-token",
@@ -119,7 +124,7 @@ def _by_gate(detectors: Iterable[Detector], gates: Iterable[str]) -> dict[str, l
     return behind
 
 
-DETECTORS = tuple(_detectors())
+DETECTORS = (*_tokens(), *_forms())
 
 # ISO/IEC 7812: plain, or grouped as on the card. Not a part of a decimal, of an identifier or of an IBAN.
 CARD = re.compile(

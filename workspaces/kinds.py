@@ -36,47 +36,53 @@ SENTENCES = {
 }
 
 
+INSIDE = "workspace__log_id"
+# Why somebody stands as they do is a person's free text, and stays out of the bodies.
+REASON = ("standing_reason",)
+
+
 def register() -> None:
     """Register this app's entry types and configuration tables."""
     register_types(SENTENCES)
-    inside = "workspace__log_id"
+    register_places_and_people()
+    register_catalog()
+    register_agents()
 
-    def rows(model: type[Model], path: str) -> Callable[[int], QuerySet[Any]]:
-        return lambda log_id: model._default_manager.filter(**{path: log_id})
 
-    # Why somebody stands as they do is a person's free text, and stays out of the bodies.
-    reason = ("standing_reason",)
-    register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"), private=reason)
-    register_kind(
-        models.User,
-        rows_of=lambda log_id: models.User.objects.filter(
-            pk__gt=0 if Log.objects.filter(pk=log_id, kind=Log.Kind.INSTALLATION).exists() else 2**62
-        ),
-        private=("email", "name", "password"),
-        omit=("last_login",),
-    )
+def rows(model: type[Model], path: str) -> Callable[[int], QuerySet[Any]]:
+    """Which rows of a model a log accounts for: those whose path leads to it."""
+    return lambda log_id: model._default_manager.filter(**{path: log_id})
+
+
+def people_of(log_id: int) -> QuerySet[Any]:
+    """Everybody, for the installation's log; nobody for any other."""
+    here = Log.objects.filter(pk=log_id, kind=Log.Kind.INSTALLATION).exists()
+    return models.User.objects.all() if here else models.User.objects.none()
+
+
+def register_places_and_people() -> None:
+    """The installation, workspaces, and who is what in them."""
+    register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"), private=REASON)
+    register_kind(models.User, rows_of=people_of, private=("email", "name", "password"), omit=("last_login",))
     register_kind(
         models.Workspace,
         rows_of=rows(models.Workspace, "log_id"),
-        private=reason,
+        private=REASON,
         touches=lambda row: ("workspace", row.pk),
     )
     model: type[Model]
-    for model in (models.Membership, models.ReviewerGroup, models.Role):
-        register_kind(model, rows_of=rows(model, inside))
-    register_kind(
-        models.ReviewerGroupMember, rows_of=rows(models.ReviewerGroupMember, f"reviewer_group__{inside}")
-    )
-    register_kind(
-        models.WorkspacePermission, rows_of=rows(models.WorkspacePermission, "content_object__log_id")
-    )
-    register_kind(
-        models.Agent,
-        rows_of=rows(models.Agent, inside),
-        private=("purpose", *reason),
-        touches=lambda row: ("agent", row.pk),
-    )
-    # Patterns and lists may hold people's addresses.
+    for model, path in (
+        (models.Membership, INSIDE),
+        (models.WorkspacePermission, "content_object__log_id"),
+        (models.ReviewerGroup, INSIDE),
+        (models.ReviewerGroupMember, f"reviewer_group__{INSIDE}"),
+    ):
+        register_kind(model, rows_of=rows(model, path))
+
+
+def register_catalog() -> None:
+    """What agents can be given. Patterns and lists may hold people's addresses."""
+    model: type[Model]
     for model, name, private in (
         (models.Tool, "tool", ()),
         (models.Resource, "resource", ("pattern",)),
@@ -84,17 +90,29 @@ def register() -> None:
     ):
         register_kind(
             model,
-            rows_of=rows(model, inside),
+            rows_of=rows(model, INSIDE),
             private=private,
             touches=lambda row, name=name: (name, row.pk),  # type: ignore[misc]
         )
+    register_kind(models.Role, rows_of=rows(models.Role, INSIDE))
+
+
+def register_agents() -> None:
+    """Agents, their keys, and what they were given."""
+    register_kind(
+        models.Agent,
+        rows_of=rows(models.Agent, INSIDE),
+        private=("purpose", *REASON),
+        touches=lambda row: ("agent", row.pk),
+    )
+    model: type[Model]
     for model in (models.ActsFor, models.AgentRole, models.AgentKey):
         register_kind(
-            model, rows_of=rows(model, f"agent__{inside}"), touches=lambda row: ("agent", row.agent_id)
+            model, rows_of=rows(model, f"agent__{INSIDE}"), touches=lambda row: ("agent", row.agent_id)
         )
     for model in (models.ToolGrant, models.ResourceGrant):
         register_kind(
             model,
-            rows_of=rows(model, f"content_object__{inside}"),
+            rows_of=rows(model, f"content_object__{INSIDE}"),
             touches=lambda row: ("group", row.group_id),
         )
