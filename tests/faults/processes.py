@@ -161,6 +161,11 @@ class Installation:
             for number, kind, agent, outcome, body in rows
         ]
 
+    def size(self, workspace: str) -> int:
+        """How many entries the workspace's log has now."""
+        ((size,),) = self.execute(f"SELECT size FROM audit_head WHERE log_id = {self.logs[workspace]}")
+        return int(size)
+
     @contextmanager
     def held(self, workspace: str) -> Iterator[None]:
         """Another session holds the workspace's head while the block runs; on SQLite, the whole database."""
