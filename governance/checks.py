@@ -220,7 +220,8 @@ class Batch:
             resource=request.resource,
             reason=request.reason,
             on_behalf_of=request.on_behalf_of,
-            may_act_for=not request.on_behalf_of or inquiries.may_act_for(agent.id, request.on_behalf_of),
+            may_act_for=not request.on_behalf_of
+            or self.recall.principal(agent.id, request.on_behalf_of) is not None,
             context=request.context,
         )
         return question, self.facts(agent, request, question)

@@ -14,18 +14,12 @@ from governance.requests import Answer, Problem
 from governance.rules import Effect
 from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
-from workspaces.models import ActsFor, Resource
+from workspaces.models import Resource
 
 if TYPE_CHECKING:
     from governance.checks import Batch
 
 NO_APPROVAL = Problem(404, "not_found", "This agent asked for no such approval; check the id.")
-
-
-def may_act_for(agent_id: int, email: str) -> bool:
-    """Whether an agent may name this person in ``on_behalf_of``."""
-    people = ActsFor.objects.filter(agent_id=agent_id, person__email=email.lower(), person__is_active=True)
-    return people.exists()
 
 
 def approval(agent: AgentEntry, public_id: str, now: datetime) -> Answer:

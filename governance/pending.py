@@ -13,7 +13,7 @@ from governance.rules import Review
 from governance.ruleset import CompiledRule
 from governance.subjects import AgentEntry
 from workspaces.identifiers import public_id
-from workspaces.models import ActsFor, Membership, ReviewerGroupMember, User
+from workspaces.models import Membership, ReviewerGroupMember, User
 
 if TYPE_CHECKING:
     from governance.checks import Batch
@@ -52,7 +52,7 @@ def open_approval(
         requirements=requirements(
             batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised
         ),
-        on_behalf_of_id=principal(agent.id, request.on_behalf_of),
+        on_behalf_of_id=batch.recall.principal(agent.id, request.on_behalf_of),
         epoch=batch.epoch(agent),
         created=batch.now,
         expires_at=batch.now + timedelta(seconds=seconds),
@@ -106,11 +106,3 @@ def people(workspace_id: int, agent: AgentEntry, reviewers: Sequence[str]) -> se
     emails = [name.lower() for name in reviewers if "@" in name]
     found |= set(User.objects.filter(email__in=emails).values_list("pk", flat=True)) if emails else set()
     return found | {agent.owner_id} if "owner" in reviewers else found
-
-
-def principal(agent_id: int, email: str) -> int | None:
-    """The person whom the call is made for, who therefore does not review it."""
-    if not email:
-        return None
-    row = ActsFor.objects.filter(agent_id=agent_id, person__email=email.lower()).first()
-    return row.person_id if row else None

@@ -1,4 +1,5 @@
-"""What was answered before: idempotency keys, call ids, and approvals that a call presents. Read once a batch."""
+"""What a call refers to: earlier answers under its idempotency key or call id, an approval, the person it is made
+for. Read once a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from django.db import connection
 from governance.memory import marks
 from governance.models import Approval, Call, Decision, Idempotency
 from governance.requests import CheckRequest
+from workspaces.models import ActsFor
 
 APPROVAL_USE = timedelta(minutes=15)
 IDEMPOTENCY_AGE = timedelta(hours=24)
@@ -39,7 +41,7 @@ class Answered:
 
 
 class Recall:
-    """The earlier answers and approvals that one batch may refer to."""
+    """The earlier answers, approvals and people that one batch refers to."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -47,6 +49,7 @@ class Recall:
         self.calls: dict[tuple[int, str, str], Answered] = {}
         self.approvals: dict[str, Approval] = {}
         self.outcomes: dict[str, str] = {}
+        self.principals: dict[tuple[int, str], int] = {}
 
     def load(self, requests: Sequence[CheckRequest]) -> None:
         """Read what the requests refer to; nothing where they refer to nothing, which is the ordinary case."""
@@ -73,6 +76,17 @@ class Recall:
         if decisions := {a.decision for a in earlier if not a.approval}:
             found_decisions = Decision.objects.filter(public_id__in=decisions)
             self.outcomes = dict(found_decisions.values_list("public_id", "outcome"))
+        if named := {r.on_behalf_of.lower() for r in requests if r.on_behalf_of}:
+            people = ActsFor.objects.filter(
+                agent__in={r.caller.agent_id for r in requests},
+                person__email__in=named,
+                person__is_active=True,
+            ).values_list("agent_id", "person__email", "person_id")
+            self.principals = {(agent_id, email): person for agent_id, email, person in people}
+
+    def principal(self, agent_id: int, email: str) -> int | None:
+        """The person whom a call is made for, if the agent may act for them; they do not review it."""
+        return self.principals.get((agent_id, email.lower()))
 
     def is_open(self, earlier: Answered, epoch: int) -> bool:
         """Whether an earlier answer may be given again: the standing is unchanged, and the decision is open."""
