@@ -20,6 +20,7 @@ from gate.watch import watch
 from governance.requests import Answer, ApprovalQuery, Caller, Problem, Request, StandingQuery, ThrottleNote
 
 LONGEST_BODY = 1024 * 1024
+LONGEST_HEADERS = 64 * 1024
 LARGE_BODY = 32 * 1024
 LONGEST_WAIT = 60
 CHECK = "/v1/check"
@@ -27,6 +28,9 @@ SPENT = "countersign.spent"  # in a scope: the seconds that looking its key up t
 
 TOO_LARGE = Problem(
     413, "body_too_large", "A body has at most 1 MiB; send what the decision needs, not the payload."
+)
+HEADERS_TOO_LARGE = Problem(
+    431, "headers_too_large", "The values of all headers have at most 64 KiB; send what an agent needs."
 )
 BAD_KEY = Problem(
     400,
@@ -151,6 +155,9 @@ async def readyz(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def authenticate(scope: Scope, send: Send) -> Caller | None:
     """Whose key it is, after its rate limit; None when the answer was sent already."""
+    if sum(len(value) for _, value in scope["headers"]) > LONGEST_HEADERS:
+        await send_problem(send, HEADERS_TOO_LARGE)
+        return None
     sent = header(scope, b"authorization")
     digest = callers.digest_of(sent) if sent else None
     if sent is None or digest is None:
@@ -214,7 +221,8 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or None as soon as it is larger than allowed."""
+    """The whole body, or None as soon as it is larger than allowed. Of a caller who left before its end: nothing, which
+    is no request either."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > LONGEST_BODY:
         return None
@@ -225,6 +233,8 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
     parts, size = [body], len(body)
     while message.get("more_body"):
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
         part = message.get("body", b"")
         size += len(part)
         if size > LONGEST_BODY:

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         with filler.open("wb", buffering=0) as file:
             try:
                 for size in (1 << 20, 1 << 12):
-                    with pytest.raises(OSError, match="No space left"):
+                    with suppress(OSError):  # no space left
                         while True:
                             file.write(bytes(size))
                 yield
