@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from governance.selectors import Glob
+from governance.selection import Glob
 from workspaces.locators import DEFAULT_PORTS, Parts, parts
 from workspaces.resources import Pattern
 

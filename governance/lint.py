@@ -13,7 +13,7 @@ from governance.forms import Form, covers
 from governance.notation import suggestion
 from governance.reach import Catalog, Reach, Target, arguments_of
 from governance.rules import Effect, Problem, Review, Rule
-from governance.selectors import LABEL, Glob
+from governance.selection import LABEL, Glob
 from governance.shapes import NUMBERS, Shape
 from workspaces.resources import Pattern
 

@@ -9,7 +9,7 @@ from governance.conditions import VARIABLES
 from governance.forms import Form, can_meet, covers, form_of, top_level_arguments
 from governance.notation import listed, suggestion
 from governance.rules import Problem, Rule
-from governance.selectors import LABEL, Glob, compile_selector
+from governance.selection import LABEL, Glob, compile_selector
 from governance.shapes import (
     ANY,
     Interval,

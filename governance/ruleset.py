@@ -10,7 +10,7 @@ from typing import Any
 from audit import canonical
 from governance.conditions import CLAIMS, Condition, compile_condition
 from governance.rules import Rule, parse_rules
-from governance.selectors import Selector, compile_selector
+from governance.selection import Selector, compile_selector
 from workspaces.resources import Pattern
 
 MICRO = 10**6

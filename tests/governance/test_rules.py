@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from governance.rules import Effect, Limit, Problem, Review, RuleErrors, parse_duration, parse_rules
-from governance.selectors import Glob, compile_selector
+from governance.selection import Glob, compile_selector
 from tests.governance.cases import approval, denial, limit
 
 
