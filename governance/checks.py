@@ -179,7 +179,9 @@ class Batch:
                 verdict = decide(question, facts)
         decision = f"dec_{secrets.token_hex(16)}"
         cost = self.reserve(agent, request, verdict, decision)
-        seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16])
+        seq = self.memory.note_call(
+            agent.id, request.session, request.digest.hex()[:16], labels=facts.labels
+        )
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
         self.records.tell_budget(draft, cost, self.ledger.remaining(agent.id, request.session))
         if verdict.decision == "pending" and waiting is None:
@@ -197,8 +199,11 @@ class Batch:
         """Why the presented approval does not lift what this call needs lifted; "" when it does."""
         refused = self.recall.why_refused(presented, agent.id, epoch)
         if refused in ("", "pending"):
-            bound = self.recall.approvals[presented].binding
-            if not hmac.compare_digest(bound, self.records.binding(agent, request, verdict)):
+            approval = self.recall.approvals[presented]
+            if not hmac.compare_digest(approval.binding, self.records.binding(agent, request, verdict)):
+                return "approval_mismatch"
+            # Whom a call is made for may not review it: an approval is for the person it was asked for, or nobody.
+            if self.recall.principal(agent.id, request.on_behalf_of) != approval.on_behalf_of_id:
                 return "approval_mismatch"
         return refused
 
@@ -260,7 +265,7 @@ class Batch:
         if verdict.decision != "allow":
             return 0
         limit = agent.sessions_per_hour
-        begins = limit is not None and self.memory.sessions[agent.id, request.session].new
+        begins = limit is not None and not self.memory.sessions[agent.id, request.session].allowed
         if limit is not None and begins and self.memory.sessions_begun(agent.id) >= limit:
             message = f"This agent may begin {limit} sessions an hour; go on in an old one."
             deny(verdict, "rate_limited", message)

@@ -110,6 +110,7 @@ def judge(verdict: Verdict, question: Question, facts: Facts) -> None:
             "contained", f"This agent is {standing}; it may act again when an owner of the workspace says so."
         )
     tool = understand(verdict, question)
+    verdict.labels = tool.compiled.declaration.labels  # also where a refusal is only observed
     reads = verdict.action == "read" and all(derived.action == "read" for derived in verdict.derived)
     if standing == "read_only" and not reads:
         raise Refusal(
@@ -119,7 +120,7 @@ def judge(verdict: Verdict, question: Question, facts: Facts) -> None:
     judge_rules(verdict, question, tool, facts)
     verdict.supervised = standing == "supervised" and not reads
     carried = [question.resource_labels[key] for keys in verdict.granted_by for key in keys]
-    verdict.labels = tool.compiled.declaration.labels.union(*carried)
+    verdict.labels = verdict.labels.union(*carried)
     conclude(verdict, facts)
 
 

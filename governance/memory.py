@@ -27,7 +27,7 @@ decode = msgspec.json.decode
 
 @dataclass(slots=True)
 class AgentMemory:
-    """``labels`` maps a label to the second when a call that carries it was last allowed."""
+    """``labels`` maps a label to the second of the last allowed call of a session that carries it."""
 
     id: int
     seq: int = 0
@@ -121,8 +121,10 @@ class Memory:
         self.counters[key] = windows.add(self.counters.get(key, []), per, self.milliseconds, amount)
         self.changed_counters.add(key)
 
-    def note_call(self, agent_id: int, session: str, digest: str) -> int:
-        """Number the decision; remember that this very call was asked for. Returns the agent's sequence number."""
+    def note_call(self, agent_id: int, session: str, digest: str, *, labels: frozenset[str]) -> int:
+        """Number the decision; remember that this very call was asked for. Returns the agent's sequence number.
+
+        A new session starts with the labels that weigh on its first call, and keeps them."""
         memory = self.sessions[agent_id, session]
         memory.calls = [*memory.calls[1 - CALLS_KEPT :], digest]
         memory.changed = True
@@ -131,22 +133,25 @@ class Memory:
         agent.changed = True
         if memory.new:
             memory.new = False
-            since = self.seconds - LABEL_SECONDS
-            agent.sessions = [at for at in agent.sessions[-999:] if at > since] + [round(self.seconds, 3)]
+            memory.labels = sorted(labels)
         return agent.seq
 
     def note_allowed(self, agent_id: int, session: str, tool: str, labels: frozenset[str]) -> None:
-        """Remember an allowed call's tool and labels."""
+        """Remember an allowed call's tool and labels. A session begins with its first allowed call, and its
+        labels, the earlier ones too, follow the agent for an hour from each."""
         memory = self.sessions[agent_id, session]
+        agent = self.agents[agent_id]
+        since = self.seconds - LABEL_SECONDS
+        if not memory.allowed:
+            agent.sessions = [at for at in agent.sessions[-999:] if at > since] + [round(self.seconds, 3)]
         memory.allowed += 1
         if tool not in memory.tools:
             memory.tools = [*memory.tools[1 - TOOLS_KEPT :], tool]
-        if labels:
+        if not labels.issubset(memory.labels):
             memory.labels = sorted({*memory.labels, *labels})
-            since = self.seconds - LABEL_SECONDS
-            agent = self.agents[agent_id]
+        if memory.labels:
             kept = {label: at for label, at in agent.labels.items() if at > since}
-            agent.labels = kept | dict.fromkeys(labels, round(self.seconds, 3))
+            agent.labels = kept | dict.fromkeys(memory.labels, round(self.seconds, 3))
 
     def repeats(self, agent_id: int, session: str, digest: str) -> int:
         """How often this very call was asked for lately in this session."""

@@ -80,6 +80,7 @@ def requirements(
             "message": rule.rule.message,
             "ask": rule.rule.ask,
             "reviewers": sorted(people(workspace_id, agent, review.reviewers)),
+            "owner": agent.owner_id,
             "owner_counts": "owner" in review.reviewers,
             "quorum": review.quorum,
         })  # fmt: skip
@@ -90,6 +91,7 @@ def requirements(
             "message": "This agent is supervised: a person approves everything but reads.",
             "ask": "Should this agent do this now?",
             "reviewers": sorted(approvers.values_list("person_id", flat=True)),
+            "owner": agent.owner_id,
             "owner_counts": False,
             "quorum": 1,
         })  # fmt: skip

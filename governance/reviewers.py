@@ -15,10 +15,11 @@ Requirement: TypeAlias = dict[str, Any]
 
 def counts(requirement: Requirement, person_id: int, approval: Approval) -> bool:
     """Whether a person's vote counts for one requirement: named in it, not the person acted for, and the
-    agent's owner only where the rule says ``owner``."""
+    agent's owner, as it asked or as it is now, only where the rule says ``owner``."""
     if person_id not in requirement["reviewers"] or person_id == approval.on_behalf_of_id:
         return False
-    return person_id != approval.agent.owner_id or bool(requirement.get("owner_counts"))
+    owners = (approval.agent.owner_id, requirement.get("owner"))
+    return person_id not in owners or bool(requirement.get("owner_counts"))
 
 
 def approvers(approval: Approval) -> set[int]:
