@@ -5,6 +5,7 @@ click in the portal.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +24,7 @@ LONGEST_BODY = 1024 * 1024
 LONGEST_HEADERS = 64 * 1024
 LARGE_BODY = 32 * 1024
 LONGEST_WAIT = 60
+WHOLE = re.compile("[0-9]{1,3}")  # isdigit() would take superscripts and any length, on which int() fails
 CHECK = "/v1/check"
 SPENT = "countersign.spent"  # in a scope: the seconds that looking its key up took
 
@@ -224,7 +226,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | None:
     """The whole body, or None as soon as it is larger than allowed. Of a caller who left before its end: nothing, which
     is no request either."""
     announced = header(scope, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > LONGEST_BODY:
+    if announced is not None and announced.isdigit() and int(announced[:12]) > LONGEST_BODY:
         return None
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -249,7 +251,7 @@ def wait_of(scope: Scope) -> float | None:
         pair.partition("=")[::2] for pair in scope["query_string"].decode("latin-1").split("&") if pair
     )
     text = query.get("wait", "0")
-    return float(text) if text.isdigit() and int(text) <= LONGEST_WAIT else None
+    return float(text) if WHOLE.fullmatch(text) and int(text) <= LONGEST_WAIT else None
 
 
 def only(method: str, handler: Handler) -> type:

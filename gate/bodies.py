@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from audit import canonical, secrets
 from audit.canonical import ParseError
 from governance.requests import Caller, CheckRequest, OutcomeReport, Problem
+from workspaces.schemas import complete
 
 CHECK_FIELDS = {
     "tool": (str, 200), "arguments": (dict, 0), "session": (str, 200), "call_id": (str, 200), "reason": (str, 4000),
@@ -15,6 +17,8 @@ CHECK_FIELDS = {
     "resource": (str, 4000), "action": (str, 20), "dry_run": (bool, 0),
 }  # fmt: skip
 OUTCOME_FIELDS = {"status": (str, 20), "summary": (str, 4000), "changes": (list, 0), "cost_usd": (str, 40)}
+NAMED = ("tool", "session", "call_id", "on_behalf_of")
+SHORTEST_SECRET = 14  # characters; a card's number
 STATUSES = ("running", "succeeded", "failed", "skipped")
 NAMES = {str: "a string", dict: "an object", list: "an array", bool: "true or false"}
 AMOUNT = re.compile(r"\d{1,6}(\.\d{1,9})?")  # as nano-dollars it fits a JSON number
@@ -69,12 +73,15 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
     tool = body.get("tool")
     if not tool:
         raise Refused(400, "missing_field", "The field 'tool' is missing; name the tool that is about to be used.")
+    refuse_secret_names(body)
     arguments = body.get("arguments", {})
     withheld, found = secrets.withhold(arguments)
     elsewhere = any(secrets.contains(body[name]) for name in ("reason", "context") if name in body)
     estimate = body.get("estimated_cost_usd")
     try:
-        digest = hashlib.sha256(canonical.encode({"tool": tool, "arguments": arguments})).digest()
+        # As they are judged: a null member is none, and makes this no other call.
+        said = complete(arguments, None, []) if b"null" in raw else arguments
+        digest = hashlib.sha256(canonical.encode({"tool": tool, "arguments": said})).digest()
     except canonical.CanonicalError as error:
         raise Refused(400, "number_out_of_range", str(error)) from error
     kinds = tuple(sorted({item.kind for item in found})) or (("elsewhere",) if elsewhere else ())
@@ -98,6 +105,18 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         idempotency_key=idempotency_key,
         body_digest=hashlib.sha256(raw).digest() if idempotency_key else b"",
     )
+
+
+def refuse_secret_names(body: Mapping[str, Any]) -> None:
+    """Raise Refused for a secret where the log needs a name in clear, and can therefore withhold nothing."""
+    for field in NAMED:
+        value = body.get(field, "")
+        if len(value) >= SHORTEST_SECRET and secrets.contains(value):
+            raise Refused(
+                400,
+                "invalid_field",
+                f"The field {field!r} holds what looks like a secret, and is recorded as it is; send another.",
+            )
 
 
 def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:

@@ -1,6 +1,7 @@
 """Whose key this is, and whether it asks too often. Whether the key is still good is judged under the lock."""
 
 import hashlib
+import hmac
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -112,15 +113,20 @@ def find(header: bytes) -> Caller | Problem:
             raise
     if row is None:
         return UNKNOWN_KEY
-    agent_id, log_id = row
-    return Caller(
-        log_id=log_id, agent_id=agent_id, prefix=prefix, digest=hashlib.sha256(token.encode()).digest()
-    )
+    agent_id, log_id, kept = row
+    digest = hashlib.sha256(token.encode()).digest()
+    # A key's hash never changes: who knows only how it begins neither gets as far as the log's lock, nor is
+    # remembered in the place of somebody who has a key.
+    if not hmac.compare_digest(kept, digest):
+        return UNKNOWN_KEY
+    return Caller(log_id=log_id, agent_id=agent_id, prefix=prefix, digest=digest)
 
 
-def owner_of(prefix: str) -> tuple[int, int] | None:
-    """Agent id and log id of the key that begins like this."""
-    return AgentKey.objects.filter(prefix=prefix).values_list("agent_id", "agent__workspace__log_id").first()
+def owner_of(prefix: str) -> tuple[int, int, bytes] | None:
+    """Agent id, log id and hash of the key that begins like this."""
+    rows = AgentKey.objects.filter(prefix=prefix)
+    row = rows.values_list("agent_id", "agent__workspace__log_id", "digest").first()
+    return (row[0], row[1], bytes(row[2])) if row else None
 
 
 def close_connection() -> None:

@@ -19,6 +19,19 @@ def workspace_key(workspace: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(settings.SECRET_KEY.encode())
 
 
+@lru_cache(maxsize=4096)
+def call_key(workspace: str) -> bytes:
+    """32 bytes for one workspace, as ``workspace_key``, by which its log names calls."""
+    info = b"countersign call " + workspace.encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(settings.SECRET_KEY.encode())
+
+
+def call_name(workspace: str, digest: bytes) -> str:
+    """What tells in the log that two calls are the same, and gives nobody outside a way to guess at arguments:
+    HMAC-SHA-256 of the call's digest, in hex. A plain hash would outlive the arguments' erasure."""
+    return hmac.digest(call_key(workspace), digest, "sha256").hex()
+
+
 def binding(
     *,
     workspace: str,

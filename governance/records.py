@@ -14,7 +14,7 @@ from audit.secrets import withhold
 from billing.budgets import dollars
 from governance.approvals import Ask
 from governance.approvals import open as open_rows
-from governance.binding import binding
+from governance.binding import binding, call_name
 from governance.decide import Facts, Verdict
 from governance.memory import upsert
 from governance.models import Approval, Call, Decision, Idempotency
@@ -155,7 +155,7 @@ class Records:
                 for reason in verdict.reasons
             ],
             "facts": plain_facts(facts),
-            "call": request.digest.hex(),
+            "call": call_name(self.snapshot.public_id, request.digest),
         }
         for name, value in (
             ("call_id", request.call_id),
