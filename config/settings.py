@@ -59,9 +59,9 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# Order matters: viewflow's and Django's own admin pages are replaced by governance and workspaces.
+# Order matters: viewflow's and Django's own admin pages are replaced by governance and workspaces. Neither daphne nor
+# channels is here: both serve without, and a gate alone need not load them.
 INSTALLED_APPS = [
-    "daphne",
     "unfold.apps.BasicAppConfig",  # its look; the site is ours
     "config.apps.PortalConfig",  # the admin
     "django.contrib.auth",
@@ -72,7 +72,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "guardian",
     "viewflow.workflow",
-    "channels",
     "audit",
     "workspaces",
     "billing",
@@ -90,7 +89,6 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
-ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
