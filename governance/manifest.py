@@ -134,8 +134,4 @@ class Manifest:
     def place_in_policy(self, problem: Problem) -> Place:
         """Where a problem of a rule stands: inside the condition, where it says a column. Rules are counted
         as in the file."""
-        path = ("policy", *problem.path)
-        node = self.document.root.node_at(path)
-        if problem.column is not None and node is not None:
-            return self.document.inside(node, problem.line or 1, problem.column)
-        return self.document.root.find(path)
+        return self.document.locate(("policy", *problem.path), problem.line, problem.column)

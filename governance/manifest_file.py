@@ -115,6 +115,13 @@ class Document:
     root: Node
     problems: list[FileProblem] = field(default_factory=list)
 
+    def locate(self, path: tuple[str | int, ...], line: int | None, column: int | None) -> Place:
+        """Where what a path leads to stands: inside of it, where ``line`` and ``column`` (from 1) say so."""
+        node = self.root.node_at(path)
+        if node is not None and column is not None:
+            return self.inside(node, line or 1, column)
+        return self.root.find(path)
+
     def inside(self, node: Node, line: int, column: int) -> Place:
         """Where a character of a scalar's text stands in the file; ``line`` and ``column`` from 1, of the
         text.

@@ -72,11 +72,7 @@ def rules_in(text: str) -> tuple[Document | None, list[Any]]:
 
 def located(document: Document, problem: Problem) -> FileProblem:
     """A rule's problem at its place in the text."""
-    place = document.root.find(problem.path)
-    node = document.root.node_at(problem.path)
-    if node is not None and problem.column is not None:
-        place = document.inside(node, problem.line or 1, problem.column)
-    return FileProblem(place, problem.message)
+    return FileProblem(document.locate(problem.path, problem.line, problem.column), problem.message)
 
 
 class DraftForm(ActingForm):
