@@ -91,12 +91,13 @@ def _tokens() -> Iterator[Detector]:
 
 def _forms() -> Iterator[Detector]:
     """Secrets that standards give a form, whoever issued them."""
-    # RFC 7468; a key whose end is missing is withheld to the end of its string.
+    # RFC 7468; a key whose end is missing is withheld to the end of its string. (Possessive groups would be
+    # natural here, but Python before 3.11.5 matches them wrongly; what follows never backtracks either way.)
     yield _detector(
         "private-key",
         "-----BEGIN ",
         r"(?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"[^-]*+(?:-(?!----END )[^-]*+)*+(?:-----END [A-Z0-9 ]{0,64}-----)?",
+        r"[^-]*(?:-(?!----END )[^-]*)*(?:-----END [A-Z0-9 ]{0,64}-----)?",
         before=None,
     )
     # RFC 7519, section 3: header, payload and signature; both JSON objects begin with {".
