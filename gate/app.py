@@ -5,6 +5,7 @@ click in the portal.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,12 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from gate import bodies, callers, readiness
-from gate.admission import TOO_LATE, admission
+from gate.admission import TOO_LATE, UNAVAILABLE, admission
 from gate.answers import send_json, send_problem
 from gate.watch import watch
 from governance.requests import Answer, ApprovalQuery, Caller, Problem, Request, StandingQuery, ThrottleNote
+
+logger = logging.getLogger(__name__)
 
 LONGEST_BODY = 1024 * 1024
 LONGEST_HEADERS = 64 * 1024
@@ -72,13 +75,10 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 async def check(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/check."""
-    caller = await authenticate(scope, send)
-    if caller is None:
+    asked = await take_question(scope, receive, send)
+    if asked is None:
         return
-    raw = await read_body(scope, receive)
-    if raw is None:
-        await send_problem(send, TOO_LARGE)
-        return
+    caller, raw = asked
     key = header(scope, b"idempotency-key")
     if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.decode().isprintable()):
         await send_problem(send, BAD_KEY)
@@ -98,13 +98,10 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def outcome(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/decisions/{id}/outcome."""
-    caller = await authenticate(scope, send)
-    if caller is None:
+    asked = await take_question(scope, receive, send)
+    if asked is None:
         return
-    raw = await read_body(scope, receive)
-    if raw is None:
-        await send_problem(send, TOO_LARGE)
-        return
+    caller, raw = asked
     try:
         request = bodies.parse_outcome(raw, caller, scope["path_params"]["decision"])
     except bodies.Refused as refused:
@@ -155,6 +152,18 @@ async def readyz(scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, b'{"status":"ready"}')
 
 
+async def take_question(scope: Scope, receive: Receive, send: Send) -> tuple[Caller, bytes] | None:
+    """Who asks, and the body; None when the answer was sent already."""
+    caller = await authenticate(scope, send)
+    if caller is None:
+        return None
+    raw = await read_body(scope, receive)
+    if raw is None:
+        await send_problem(send, TOO_LARGE)
+        return None
+    return caller, raw
+
+
 async def authenticate(scope: Scope, send: Send) -> Caller | None:
     """Whose key it is, after its rate limit; None when the answer was sent already."""
     if sum(len(value) for _, value in scope["headers"]) > LONGEST_HEADERS:
@@ -174,8 +183,8 @@ async def authenticate(scope: Scope, send: Send) -> Caller | None:
                 loop.run_in_executor(lookups, callers.find, sent), settings.GATE_DEADLINE
             )
         except Exception as error:  # a database that is away or hangs must refuse, whatever it raises
-            readiness.logger.warning("a key could not be looked up: %s", str(error) or type(error).__name__)
-            await send_problem(send, readiness.UNAVAILABLE)
+            logger.warning("a key could not be looked up: %s", str(error) or type(error).__name__)
+            await send_problem(send, UNAVAILABLE)
             return None
         if isinstance(found, Problem):
             await send_problem(send, found)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db import Error, connection
 
@@ -36,7 +36,7 @@ class Bucket:
     tokens: float
     at: float
     refused: int = 0
-    noted: float = field(default=0.0)
+    noted: float = 0.0
 
 
 class Callers:
@@ -105,11 +105,11 @@ def find(header: bytes) -> Caller | Problem:
     try:
         row = owner_of(prefix)
     except Error:
-        close_connection()
+        connection.close()
         try:
             row = owner_of(prefix)
         except Error:
-            close_connection()
+            connection.close()
             raise
     if row is None:
         return UNKNOWN_KEY
@@ -127,8 +127,3 @@ def owner_of(prefix: str) -> tuple[int, int, bytes] | None:
     rows = AgentKey.objects.filter(prefix=prefix)
     row = rows.values_list("agent_id", "agent__workspace__log_id", "digest").first()
     return (row[0], row[1], bytes(row[2])) if row else None
-
-
-def close_connection() -> None:
-    """Close the calling thread's connection."""
-    connection.close()

@@ -1,6 +1,5 @@
 """Whether this process can record decisions durably. On less it does not start."""
 
-import logging
 import threading
 
 from django.core.exceptions import ImproperlyConfigured
@@ -8,10 +7,6 @@ from django.db import DatabaseError, connection
 
 from audit.models import Head
 from audit.sqlite.base import durability_problems
-from gate.admission import UNAVAILABLE
-
-logger = logging.getLogger(__name__)
-__all__ = ["UNAVAILABLE", "logger", "problems", "require_durability"]
 
 
 def problems() -> list[str]:
