@@ -15,17 +15,18 @@ env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env("COUNTERSIGN_DATA_DIR", default=str(BASE_DIR / "var")))
+# It holds sessions, personal links in mail that is not sent yet, and what was asked of people: nobody else's to read.
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 DEBUG = env.bool("COUNTERSIGN_DEBUG", default=False)
 EMBEDDED = "DATABASE_URL" not in os.environ
 
 
 def secret_key() -> str:
     """The key that signs sessions and binds approvals: from the environment, or, embedded, from a file made once."""
-    if key := env("COUNTERSIGN_SECRET_KEY", default=""):
-        return key
+    if key := env.str("COUNTERSIGN_SECRET_KEY", default=""):
+        return str(key)
     if not EMBEDDED:
         raise ImproperlyConfigured("Set COUNTERSIGN_SECRET_KEY to at least 50 random characters.")
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
     path = DATA_DIR / "secret.key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -114,7 +115,6 @@ if EMBEDDED:
             "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"countersign-test-{os.getpid()}.sqlite3")},
         }
     }
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
 else:
     DATABASES = {"default": env.db("DATABASE_URL")}
     if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
@@ -222,5 +222,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # Refusals are answers, not warnings; and their paths can hold a personal link.
+    "loggers": {"django.request": {"level": "ERROR"}},
     "root": {"handlers": ["stderr"], "level": env("COUNTERSIGN_LOG_LEVEL", default="WARNING")},
 }

@@ -14,7 +14,9 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 
 
-async def send_json(send: Any, body: bytes, *, status: int = 200, kind: bytes = JSON, retry_after: int = 0) -> None:
+async def send_json(
+    send: Any, body: bytes, *, status: int = 200, kind: bytes = JSON, retry_after: int = 0
+) -> None:
     """Send one complete answer. Answers are never cached: each is about now."""
     headers = [
         (b"content-type", kind),
@@ -40,9 +42,7 @@ async def send_problem(send: Any, problem: Problem, *, retry_after: int = 0) -> 
     """Send a problem document with its stable code."""
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after = retry_after or 1
-    await send_json(
-        send, problem_body(problem), status=problem.status, kind=PROBLEM, retry_after=retry_after
-    )
+    await send_json(send, problem_body(problem), status=problem.status, kind=PROBLEM, retry_after=retry_after)
 
 
 def problem_body(problem: Problem) -> bytes:

@@ -11,12 +11,18 @@ from audit.canonical import ParseError
 from governance.requests import Caller, CheckRequest, OutcomeReport, Problem
 from workspaces.schemas import complete
 
-CHECK_FIELDS = {
+Fields = Mapping[str, tuple[type[Any], int]]
+CHECK_FIELDS: Fields = {
     "tool": (str, 200), "arguments": (dict, 0), "session": (str, 200), "call_id": (str, 200), "reason": (str, 4000),
     "on_behalf_of": (str, 320), "estimated_cost_usd": (str, 40), "approval": (str, 40), "context": (dict, 0),
     "resource": (str, 4000), "action": (str, 20), "dry_run": (bool, 0),
 }  # fmt: skip
-OUTCOME_FIELDS = {"status": (str, 20), "summary": (str, 4000), "changes": (list, 0), "cost_usd": (str, 40)}
+OUTCOME_FIELDS: Fields = {
+    "status": (str, 20),
+    "summary": (str, 4000),
+    "changes": (list, 0),
+    "cost_usd": (str, 40),
+}
 NAMED = ("tool", "session", "call_id", "on_behalf_of")
 SHORTEST_SECRET = 14  # characters; a card's number
 STATUSES = ("running", "succeeded", "failed", "skipped")
@@ -34,7 +40,7 @@ class Refused(Exception):
         self.problem = Problem(status, code, detail)
 
 
-def parse_fields(raw: bytes, fields: dict[str, tuple[type, int]]) -> dict[str, Any]:
+def parse_fields(raw: bytes, fields: Fields) -> dict[str, Any]:
     """The body's fields, each of its type and no longer than it may be; null counts as absent. Raises Refused."""
     try:
         body = canonical.decode(raw)
@@ -42,6 +48,7 @@ def parse_fields(raw: bytes, fields: dict[str, tuple[type, int]]) -> dict[str, A
         raise Refused(400, error.code, str(error)) from error
     if type(body) is not dict:
         raise Refused(400, "malformed_json", "The body must be a JSON object.")
+    value: Any
     for name, value in body.items():
         known = fields.get(name)
         if known is None:
@@ -51,18 +58,27 @@ def parse_fields(raw: bytes, fields: dict[str, tuple[type, int]]) -> dict[str, A
             continue
         if type(value) is not wanted:
             raise Refused(400, "invalid_field", f"The field {name!r} must be {NAMES[wanted]}.")
-        if longest and (len(value) > longest or (CONTROL.search(value) and name not in ("reason", "summary"))):
+        if longest and is_bad_text(value, longest, name):
             raise Refused(
-                400, "invalid_field", f"The field {name!r} has at most {longest} characters and no control characters."
+                400,
+                "invalid_field",
+                f"The field {name!r} has at most {longest} characters and no control characters.",
             )
     return {name: value for name, value in body.items() if value is not None}
+
+
+def is_bad_text(text: str, longest: int, field: str) -> bool:
+    """Whether a text is too long for its field, or has control characters where a name stands."""
+    return len(text) > longest or (field not in ("reason", "summary") and bool(CONTROL.search(text)))
 
 
 def nanos(text: str, field: str) -> int:
     """A decimal string of US dollars as nano-dollars, exactly. Raises Refused."""
     if not AMOUNT.fullmatch(text):
         raise Refused(
-            400, "invalid_field", f'The field {field!r} is a decimal string such as "0.02", below a million, with at most nine decimals.'
+            400,
+            "invalid_field",
+            f'The field {field!r} is a decimal string such as "0.02", below a million, with at most nine decimals.',
         )
     return int(Decimal(text) * NANOS)
 
@@ -72,7 +88,9 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
     body = parse_fields(raw, CHECK_FIELDS)
     tool = body.get("tool")
     if not tool:
-        raise Refused(400, "missing_field", "The field 'tool' is missing; name the tool that is about to be used.")
+        raise Refused(
+            400, "missing_field", "The field 'tool' is missing; name the tool that is about to be used."
+        )
     refuse_secret_names(body)
     arguments = body.get("arguments", {})
     withheld, found = secrets.withhold(arguments)
@@ -133,5 +151,3 @@ def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:
         changes=body.get("changes", []),
         cost_nanos=nanos(cost, "cost_usd") if cost is not None else None,
     )
-
-
