@@ -112,7 +112,7 @@ def test_the_portal_stays_open_and_keeps_its_data(
     answer = httpx.post(url, headers={name: value}, content=body.encode()).json()
     assert answer["decision"] == "pending"
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert not is_open(port)
 
     process, greeting = serve(port)
