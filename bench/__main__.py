@@ -1,5 +1,6 @@
-"""``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, kill, heads; without a
-name all of them. Exit status 1 where a figure does not count, or is worse than what kill and heads promise."""
+"""``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, and those that promise
+something: kill, heads, crash, memory, large-bodies; without a name all of them. Exit status 1 where a figure does not
+count, or is worse than promised."""
 
 import argparse
 import json
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import heads, kill, load
+from bench import bodies, crash, heads, kill, load, memory
 from bench.pressure import PromiseBroken
 from bench.servers import manage, serving
 
@@ -194,7 +195,13 @@ PARTS: dict[str, Callable[[], None]] = {
     "grants": across_grants,
     "postgres": on_postgres,
 }
-PROMISES = {"kill": kill.measure, "heads": heads.measure}
+PROMISES = {
+    "kill": kill.measure,
+    "heads": heads.measure,
+    "crash": crash.measure,
+    "memory": memory.measure,
+    "large-bodies": bodies.measure,
+}
 PARTS |= PROMISES
 
 if __name__ == "__main__":
