@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvloop
 
@@ -87,7 +88,7 @@ async def drive(ports: list[int], connections: int, prepared: list[bytes]) -> Ou
         done: asyncio.Future[None] = loop.create_future()
         finished.append(done)
         await loop.create_connection(
-            lambda done=done: Connection(queue, outcome, done), "127.0.0.1", ports[number % len(ports)]
+            partial(Connection, queue, outcome, done), "127.0.0.1", ports[number % len(ports)]
         )
     await asyncio.gather(*finished)
     outcome.seconds = time.perf_counter() - started

@@ -71,7 +71,10 @@ def seed(agent_count: int, rule_count: int) -> dict[str, Any]:
     with log.write(log.installation_log_id(), bench.log_id):
         owner = people.create_person("owner@bench.test", name="Owner", actor=ACTOR).row
         people.set_roles(bench, owner, roles={"owner"}, actor=ACTOR)
-        tools = [catalog.set_tool(bench, declaration=parse_declaration(declaration(n)), actor=ACTOR).row for n in range(TOOLS)]
+        tools = [
+            catalog.set_tool(bench, declaration=parse_declaration(declaration(n)), actor=ACTOR).row
+            for n in range(TOOLS)
+        ]
         open_folder = catalog.set_resource(bench, name="open", pattern="doc://open/*", actor=ACTOR).row
         bundle = [("use", tool) for tool in tools] + [("write", open_folder)]
         role = catalog.set_role(bench, name="writer", bundle=bundle, actor=ACTOR).row

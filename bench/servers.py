@@ -31,7 +31,9 @@ def command(server: str, application: str, port: int) -> list[str]:
 
 
 @contextmanager
-def serving(server: str, application: str, environment: dict[str, str], *, processes: int = 1) -> Iterator[list[int]]:
+def serving(
+    server: str, application: str, environment: dict[str, str], *, processes: int = 1
+) -> Iterator[list[int]]:
     """Ports of so many processes that serve the application."""
     ports = [free_port() for _ in range(processes)]
     running = [

@@ -19,7 +19,12 @@ def requests(keys: list[str], count: int, seed: int) -> Iterator[bytes]:
         kind = dice.random()
         tool = LIMITED if kind >= 0.9 else tool_name(dice.randrange(1, TOOLS))
         folder = "closed" if 0.6 <= kind < 0.9 else "open"
-        arguments = {"folder": folder, "name": f"d{seed}-{number}", "size": dice.randrange(1000), "title": "A title"}
+        arguments = {
+            "folder": folder,
+            "name": f"d{seed}-{number}",
+            "size": dice.randrange(1000),
+            "title": "A title",
+        }
         body = json.dumps({"tool": tool, "arguments": arguments, "session": f"run-{number % 7}"}).encode()
         key = keys[dice.randrange(len(keys))]
         yield (
