@@ -105,8 +105,8 @@ def obstacle(link: ApprovalLink, now: datetime) -> LinkRefused | None:
 def answer(token: str, *, visitor: User | None, code: str, approve: bool, comment: str) -> Approval:
     """Decide by a link. ``visitor`` is who is signed in, if anybody; its own person needs no code.
 
-    Raises LinkRefused: 404 unknown, 410 dead, 403 for a wrong code or where a sign-in is needed, 400 without
-    a code.
+    Raises LinkRefused: 404 unknown, 410 dead, 403 for a wrong code, for who is signed in as somebody else or
+    where a sign-in is needed, 400 without a code.
     """
     link = find(token)
     if link is None:
@@ -118,6 +118,11 @@ def answer(token: str, *, visitor: User | None, code: str, approve: bool, commen
         if refused := obstacle(link, entries.now):
             raise refused
         signed_in = visitor is not None and visitor.pk == link.person_id
+        if visitor is not None and not signed_in:
+            sentence = (
+                "You are signed in as somebody whom this mail was not for. If it was for you, sign out first."
+            )
+            raise LinkRefused(403, "other_person", sentence)
         wrong = None if signed_in else judge_code(link, token, code, entries)
         if wrong is None:
             approval = decide(link, signed_in=signed_in, approve=approve, comment=comment)
