@@ -4,10 +4,20 @@ They work for plain and for transactional tests alike. On SQLite the database is
 it is PostgreSQL's.
 """
 
+from collections.abc import Iterator
+
 import pytest
+from django.test import override_settings
 
 from tests.cast import Cast, assemble
 from workspaces.models import Agent, User, Workspace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """A hash that is made to be slow takes longer than the rest of a test; servers under test keep theirs."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture
