@@ -171,7 +171,7 @@ def on_postgres() -> None:
     """Two gates on one workspace; needs PostgreSQL's programs, not a running server."""
     import pytest  # the cluster is the tests' own
 
-    from tests.services import postgres_cluster
+    from tests.servers import postgres_cluster
 
     try:
         with postgres_cluster() as cluster, world(DATABASE_URL=cluster.create_database("bench")) as made:

@@ -17,7 +17,7 @@ import pytest
 from bench.kill import installed
 from bench.pressure import Answer, Caller, PromiseBroken, percentile, pressing, reading
 from tests.faults.processes import Installation
-from tests.services import postgres_cluster
+from tests.servers import postgres_cluster
 
 PAIRS = 3
 HELD_SECONDS = 5.0

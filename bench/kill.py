@@ -20,7 +20,7 @@ import pytest  # its skips say which program is not installed
 
 from bench.pressure import Answer, Caller, PromiseBroken, pressing, reading
 from tests.faults.processes import PORTAL, Installation
-from tests.services import RedisServer, executable, free_port, postgres_cluster
+from tests.servers import RedisServer, executable, free_port, postgres_cluster
 
 PROMISED = 250.0  # milliseconds
 VICTIM_CONNECTIONS = 24

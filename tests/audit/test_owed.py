@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from audit import owed
 from audit.models import Owed
-from tests.services import wait_until
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

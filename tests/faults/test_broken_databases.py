@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.faults.processes import GATE, Installation
-from tests.services import PostgresServer, wait_until
+from tests.servers import PostgresServer, wait_until
 from workspaces.identifiers import checksum, public_id
 
 HANG = 5.0  # seconds; a caller who waits longer has been left hanging

@@ -12,7 +12,7 @@ import pytest
 from bench.crash import kill_rounds
 from bench.servers import command, free_port
 from tests.faults.processes import GATE, PORTAL, ROOT, Installation
-from tests.services import PostgresServer, executable, wait_until
+from tests.servers import PostgresServer, executable, wait_until
 
 READ = {"tool": "files.read", "arguments": {"path": "/srv/reports/q3.csv"}}
 SERVERS = [("uvicorn", GATE), ("daphne", PORTAL)]

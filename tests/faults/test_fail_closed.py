@@ -26,7 +26,7 @@ from tests.approving import decide
 from tests.cast import Cast
 from tests.faults.statements import Statements, watching
 from tests.gate.conftest import REFUND, RULES
-from tests.services import PostgresServer
+from tests.servers import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = {"tool": "files.read", "arguments": {"path": "/srv/reports/q3.csv"}}

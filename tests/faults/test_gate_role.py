@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.services import PostgresServer, free_port, wait_until
+from tests.servers import PostgresServer, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = "countersign_gate"

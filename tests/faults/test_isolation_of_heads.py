@@ -11,7 +11,7 @@ import pytest
 from bench.heads import REFUSALS, callers
 from bench.pressure import Answer, pressing
 from tests.faults.processes import Installation
-from tests.services import wait_until
+from tests.servers import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from bench.kill import Killer, by_command, by_portal, crowd, kill_under_load
 from tests.faults.processes import PORTAL, Installation
-from tests.services import RedisServer, executable, free_port
+from tests.servers import RedisServer, executable, free_port
 
 
 @dataclass

@@ -19,7 +19,7 @@ from governance import approvals, containment, mail, presentation
 from governance.models import Approval, ApprovalLink, Vote
 from tests.approving import ask, decide, requirement
 from tests.cast import ACTOR, Cast, employ
-from tests.services import SmtpSink
+from tests.servers import SmtpSink
 from workspaces import people
 from workspaces.models import Workspace
 

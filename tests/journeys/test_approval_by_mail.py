@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 from governance.models import Approval, Vote
 from tests.approving import ask, requirement
 from tests.cast import Cast
-from tests.services import SmtpSink
+from tests.servers import SmtpSink
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.services import PostgresServer, RedisServer, SmtpSink
+from tests.servers import PostgresServer, RedisServer, SmtpSink
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
 
 SUITE = """
 import pytest
-from tests.services import executable
+from tests.servers import executable
 
 @pytest.mark.service
 def test_with_a_service():
@@ -40,7 +40,7 @@ def test_a_skipped_service_test_fails_where_services_are_required(
     markers = [f"{name}: a service" for name in ("service", "postgres", "browser")]
     pytester.makeini("[pytest]\nmarkers =\n    " + "\n    ".join(markers))
     pytester.makepyfile(SUITE)
-    result = pytester.runpytest_subprocess("-p", "no:django", "-p", "tests.services")
+    result = pytester.runpytest_subprocess("-p", "no:django", "-p", "tests.servers")
     result.assert_outcomes(failed=failed, skipped=skipped, xfailed=1)
 
 
