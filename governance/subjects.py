@@ -9,7 +9,7 @@ from workspaces.arguments import Tool
 if TYPE_CHECKING:
     from governance.ruleset import CompiledRule
 
-LADDER = ("observe", "active", "read_only", "supervised", "suspended", "revoked")
+LADDER = ("observe", "active", "supervised", "read_only", "suspended", "revoked")
 
 
 @dataclass(frozen=True, slots=True)

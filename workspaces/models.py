@@ -26,8 +26,8 @@ class Standing(models.TextChoices):
 
     OBSERVE = "observe", "Observe: judged and recorded, not enforced"
     ACTIVE = "active", "Active"
-    READ_ONLY = "read_only", "Read only"
     SUPERVISED = "supervised", "Supervised: everything but reads needs approval"
+    READ_ONLY = "read_only", "Read only"
     SUSPENDED = "suspended", "Suspended"
     REVOKED = "revoked", "Revoked for good"
 

@@ -20,7 +20,7 @@ from workspaces.people import actor_of
 
 pytestmark = pytest.mark.django_db
 
-LADDER = ["observe", "active", "read_only", "supervised", "suspended", "revoked"]
+LADDER = ["observe", "active", "supervised", "read_only", "suspended", "revoked"]
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_an_observation_that_ended_counts_as_active(cast: Cast, oscar: User) -> 
 
 @pytest.mark.parametrize("standing", ["", "Suspended", "dead", "observe "])
 def test_an_unknown_standing_is_refused_with_the_known_ones(cast: Cast, standing: str) -> None:
-    with pytest.raises(BadStanding, match="observe, active, read_only, supervised, suspended, revoked"):
+    with pytest.raises(BadStanding, match="observe, active, supervised, read_only, suspended, revoked"):
         put(cast.report_bot, standing, cast.otto)
 
 
@@ -382,3 +382,16 @@ def test_an_administrator_contains_the_installation_over_the_api(cast: Cast) -> 
     answer = post(cast.sam, "installation/containment")
     assert (answer.status_code, answer.json()["scope"]) == (200, "installation")
     assert_problem(post(cast.sam, "workspaces/acme/containment"), 404, "not_found")
+
+
+def test_who_may_only_tighten_opens_no_way_for_writes(cast: Cast) -> None:
+    """From read_only to supervised is loosening: a write that was refused could then be approved."""
+    put(cast.report_bot, "read_only", cast.otto)
+    with pytest.raises(containment.NotAllowed):
+        put(cast.report_bot, "supervised", cast.otto)
+
+
+def test_a_supervised_workspace_takes_no_agent_out_of_read_only(cast: Cast) -> None:
+    now = timezone.now()
+    cast.report_bot.standing, cast.acme.standing = "read_only", "supervised"
+    assert containment.effective(cast.report_bot, cast.acme, None, now=now) == "read_only"

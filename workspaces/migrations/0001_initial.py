@@ -300,8 +300,8 @@ class Migration(migrations.Migration):
                         choices=[
                             ("observe", "Observe: judged and recorded, not enforced"),
                             ("active", "Active"),
-                            ("read_only", "Read only"),
                             ("supervised", "Supervised: everything but reads needs approval"),
+                            ("read_only", "Read only"),
                             ("suspended", "Suspended"),
                             ("revoked", "Revoked for good"),
                         ],
@@ -398,8 +398,8 @@ class Migration(migrations.Migration):
                         choices=[
                             ("observe", "Observe: judged and recorded, not enforced"),
                             ("active", "Active"),
-                            ("read_only", "Read only"),
                             ("supervised", "Supervised: everything but reads needs approval"),
+                            ("read_only", "Read only"),
                             ("suspended", "Suspended"),
                             ("revoked", "Revoked for good"),
                         ],
@@ -602,8 +602,8 @@ class Migration(migrations.Migration):
                         choices=[
                             ("observe", "Observe: judged and recorded, not enforced"),
                             ("active", "Active"),
-                            ("read_only", "Read only"),
                             ("supervised", "Supervised: everything but reads needs approval"),
+                            ("read_only", "Read only"),
                             ("suspended", "Suspended"),
                             ("revoked", "Revoked for good"),
                         ],
