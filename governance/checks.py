@@ -179,9 +179,7 @@ class Batch:
                 verdict = decide(question, facts)
         decision = f"dec_{secrets.token_hex(16)}"
         cost = self.reserve(agent, request, verdict, decision)
-        seq = self.memory.note_call(
-            agent.id, request.session, request.digest.hex()[:16], labels=facts.labels
-        )
+        seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16], labels=facts.labels)
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
         self.records.tell_budget(draft, cost, self.ledger.remaining(agent.id, request.session))
         if verdict.decision == "pending" and waiting is None:
