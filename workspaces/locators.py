@@ -278,8 +278,8 @@ def _check_lookalikes(decoded: str, delimiters: str) -> None:
     compatible = unicodedata.normalize("NFKC", decoded)
     if any(compatible.count(delimiter) != decoded.count(delimiter) for delimiter in delimiters):
         raise AmbiguousResource("the value has a character that looks like a delimiter")
-    dots = {".", ".."}
-    if not dots.isdisjoint(compatible.split("/")) and dots.isdisjoint(decoded.split("/")):
+    segments = zip(compatible.split("/"), decoded.split("/"), strict=True)
+    if any(looks in (".", "..") and looks != written for looks, written in segments):
         raise AmbiguousResource("the value has characters that look like a dot segment")
 
 

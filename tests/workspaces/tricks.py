@@ -162,6 +162,7 @@ URL = [
     "https://docs.test/e\u0301",
     "https://docs.test/e%CC%81",
     "https://docs.test/\uff0e\uff0e/x",
+    "https://docs.test/a/../\uff0e\uff0e/x",
     "tool:web.fetch",
     "TOOL:web.fetch",
     "tool://web.fetch",
