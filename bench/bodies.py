@@ -1,6 +1,7 @@
 """Calls with 1 MiB of arguments, judged under 100 rules, while other agents of the same workspace ask small ones.
 
-Promised: the others' p99 rises by less than 20 ms. Two kinds of arguments: one long text, and as many small values.
+Promised: the others' p99 rises by less than 20 ms. Three kinds of arguments: one long text; many small values; and many
+small values among which one could be a card's number, so that each is searched for secrets.
 """
 
 import time
@@ -42,14 +43,21 @@ print("null")
 
 
 def text() -> dict[str, Any]:
+    """One long text."""
     return {"note": "short", "text": "lorem ipsum " * (SIZE // 12)}
 
 
 def values() -> dict[str, Any]:
+    """Many small values."""
     return {
         "note": "short",
         "rows": [{"id": number, "name": f"row {number}"} for number in range(SIZE // 42)],
     }
+
+
+def searched() -> dict[str, Any]:
+    """Many small values and a number of nineteen digits."""
+    return {**values(), "order": "4012888888881881999"}
 
 
 def large(key: str, arguments: dict[str, Any]) -> Iterator[bytes]:
@@ -57,9 +65,7 @@ def large(key: str, arguments: dict[str, Any]) -> Iterator[bytes]:
     number = 0
     while True:
         number += 1
-        yield check(
-            key, {"tool": "notes.write", "arguments": {**arguments, "name": f"{time.time_ns()}-{number}"}}
-        )
+        yield check(key, {"tool": "notes.write", "arguments": {**arguments, "name": f"call {number}"}})
 
 
 def measure() -> None:
@@ -76,7 +82,7 @@ def measure() -> None:
         raise PromiseBroken(f"The others' p99 rises by 20 ms or more beside {'; '.join(broken)}.")
 
 
-KINDS = {"one long text": text, "many small values": values}
+KINDS = {"one long text": text, "many values": values, "searched values": searched}
 
 
 def pairs(world: Installation, port: int, name: str, arguments: dict[str, Any]) -> float:

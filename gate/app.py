@@ -49,7 +49,7 @@ NOT_ALLOWED = Problem(405, "method_not_allowed", "This path takes another method
 known = callers.Callers(settings.GATE_RATE, settings.GATE_BURST)
 # Apart, so that a database that hangs, and with it who looks keys up, keeps no large body from being read.
 lookups = ThreadPoolExecutor(4, thread_name_prefix="lookup")
-parsers = ThreadPoolExecutor(2, thread_name_prefix="parser")
+parsers = ThreadPoolExecutor(1, thread_name_prefix="parser")
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
