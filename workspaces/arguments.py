@@ -60,7 +60,7 @@ class Tool:
         ]
 
     def judge_arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A copy of `arguments` as rules see them: nulls dropped, defaults filled in, validated.
+        """`arguments` as rules see them: nulls dropped, defaults filled in, validated. Changes nothing in them.
 
         A member that the schema requires may be null where the schema allows null (as strict function calling
         writes optional arguments); it is absent in the result all the same. Raises InvalidArguments.

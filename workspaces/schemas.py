@@ -9,6 +9,7 @@ came.
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -47,6 +48,9 @@ class Problem(NamedTuple):
     message: str
 
 
+PLAIN = frozenset((str, int, float, bool))  # what stays as it is where no schema speaks of it
+
+
 class TooManyDefaults(ValueError):
     """Completing would fill in more than MAX_DEFAULTS values."""
 
@@ -67,12 +71,16 @@ class Shape:
 
 
 def complete(value: Any, shape: Shape | None, budget: list[int], *, keep_required_nulls: bool = False) -> Any:
-    """A copy of a JSON value with null members dropped, defaults filled in and numbers in their form.
+    """A JSON value with null members dropped, defaults filled in and numbers in their form: copied where it changes.
 
     Nulls in lists stay: a list's positions mean something. `budget` holds how many defaults may still be
     filled in; raises TooManyDefaults.
     """
     kind = type(value)
+    if shape is None and (kind is dict or kind is list):
+        members = value.values() if kind is dict else value
+        if PLAIN.issuperset(map(type, members)):  # as most of a large call, and the head is locked meanwhile
+            return value
     if kind is dict:
         names = shape.names if shape else {}
         others = shape.others if shape else None
@@ -89,7 +97,8 @@ def complete(value: Any, shape: Shape | None, budget: list[int], *, keep_require
                 budget[0] -= 1
                 if budget[0] < 0:
                     raise TooManyDefaults
-                result[name] = complete(default, names[name], budget)
+                own = default if type(default) in PLAIN else deepcopy(default)
+                result[name] = complete(own, names[name], budget)
         return result
     if kind is list:
         prefix, items = (shape.prefix, shape.items) if shape else ((), None)
