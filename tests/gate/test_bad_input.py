@@ -25,6 +25,29 @@ BODIES = {
     "an integer over 2^53": (b'{"tool":"t","arguments":{"a":9007199254740993}}', 400, "number_out_of_range"),
     "an infinite number": (b'{"tool":"t","arguments":{"a":1e999}}', 400, "number_out_of_range"),
     "NaN": (b'{"tool":"t","arguments":{"a":NaN}}', 400, "number_out_of_range"),
+    "two documents": (b'{"tool":"t"}{"tool":"t"}', 400, "malformed_json"),
+    "a byte order mark": (b'\xef\xbb\xbf{"tool":"t"}', 400, "malformed_json"),
+    "UTF-16": ('{"tool":"t"}'.encode("utf-16"), 400, "invalid_unicode"),
+    "null": (b"null", 400, "malformed_json"),
+    "65 levels": (b'{"tool":"t","arguments":' + b'{"a":' * 64 + b"1" + b"}" * 65, 400, "too_deep"),
+    "an integer under -2^53": (
+        b'{"tool":"t","context":{"a":[-9007199254740992]}}',
+        400,
+        "number_out_of_range",
+    ),
+    "an integer of 10,000 digits": (
+        b'{"tool":"t","arguments":{"a":' + b"9" * 10_000 + b"}}",
+        400,
+        "number_out_of_range",
+    ),
+    "duplicate keys, one escaped": (b'{"tool":"t","arguments":{"a":1,"\\u0061":2}}', 400, "duplicate_key"),
+    "an empty tool": (b'{"tool":""}', 400, "missing_field"),
+    "a tool that is null": (b'{"tool":null}', 400, "missing_field"),
+    "a context that is a list": (b'{"tool":"t","context":[1]}', 400, "invalid_field"),
+    "a resource that is an object": (b'{"tool":"t","resource":{}}', 400, "invalid_field"),
+    "a cost of ten decimals": (b'{"tool":"t","estimated_cost_usd":"0.0000000001"}', 400, "invalid_field"),
+    "a line break in a session": (b'{"tool":"t","session":"a\\nb"}', 400, "invalid_field"),
+    "a reason of 5,000 characters": (b'{"tool":"t","reason":"' + b"x" * 5000 + b'"}', 400, "invalid_field"),
     "no tool": (b"{}", 400, "missing_field"),
     "a tool that is a number": (b'{"tool":7}', 400, "invalid_field"),
     "arguments that are a list": (b'{"tool":"t","arguments":[]}', 400, "invalid_field"),
@@ -53,6 +76,15 @@ def test_a_bad_body_is_refused_and_nothing_is_written(support: Bot, name: str) -
 def test_a_body_sent_in_chunks_without_a_length_is_bounded_too(support: Bot) -> None:
     chunks = (b"x" * 65536 for _ in range(800))
     assert support.problem("POST", "/v1/check", content=chunks) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 201, b"tab\there", "schlüssel".encode()])
+def test_an_idempotency_key_that_is_none_is_refused(support: Bot, key: bytes) -> None:
+    before = Entry.objects.count()
+    headers = [(b"idempotency-key", key), (b"authorization", support.headers["authorization"].encode())]
+    answer = support.client.post("/v1/check", json={"tool": "files.read"}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
+    assert Entry.objects.count() == before
 
 
 @pytest.mark.parametrize(
