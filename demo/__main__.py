@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def main() -> int:
         parser.error(
             "This portal keeps its data in SQLite. Unset DATABASE_URL, or start what Procfile names."
         )
+    # A shell starts what runs in its background with Ctrl-C ignored, and so would everything started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if options.serve:
             return portal.run(options.data.resolve(), options.port, new_key=options.new_key)
