@@ -51,7 +51,7 @@ def stranger() -> str:
 
 
 def agent(told: Told, port: int, key: Callable[[], str], name: str) -> None:
-    """Ask without a pause until it is over; a caller who hangs is a trouble."""
+    """Ask without a pause until it is over. A caller who hangs is a trouble, and asks no more."""
     number = 0
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG) as client:
         while not told.over:
@@ -65,6 +65,7 @@ def agent(told: Told, port: int, key: Callable[[], str], name: str) -> None:
                 )
             except Exception as error:
                 told.troubles.append(error)
+                return
             if number % 10 == 0:
                 time.sleep(0.01)
 
