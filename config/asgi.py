@@ -9,9 +9,9 @@ portal = get_asgi_application()  # sets Django up; what follows needs that
 
 from audit.live.feed import Feed  # noqa: E402
 from config.front_door import FrontDoor  # noqa: E402
-from gate import readiness  # noqa: E402
 from gate.admission import spare_collections  # noqa: E402
 from gate.app import application as gate  # noqa: E402
+from gate.readiness import require_durability  # noqa: E402
 from workspaces.access import get_workspace  # noqa: E402
 from workspaces.models import User  # noqa: E402
 
@@ -23,5 +23,5 @@ def log_of(person: User, slug: str) -> int:
 
 application = FrontDoor(gate=gate, sockets=Feed.as_asgi(log_of=log_of), portal=portal)
 
-readiness.start()
+require_durability()
 spare_collections()

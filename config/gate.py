@@ -7,11 +7,11 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from gate import readiness  # noqa: E402
 from gate.admission import spare_collections  # noqa: E402
 from gate.app import application  # noqa: E402
+from gate.readiness import require_durability  # noqa: E402
 
 __all__ = ["application"]
 
-readiness.start()
+require_durability()
 spare_collections()

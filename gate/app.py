@@ -7,6 +7,7 @@ click in the portal.
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +20,16 @@ from gate import bodies, callers, readiness
 from gate.admission import TOO_LATE, UNAVAILABLE, admission
 from gate.answers import send_json, send_problem
 from gate.watch import watch
-from governance.requests import Answer, ApprovalQuery, Caller, Problem, Request, StandingQuery, ThrottleNote
+from governance.requests import (
+    Answer,
+    ApprovalQuery,
+    Caller,
+    CheckRequest,
+    Problem,
+    Request,
+    StandingQuery,
+    ThrottleNote,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -87,13 +97,25 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if len(raw) > LARGE_BODY:
             loop = asyncio.get_running_loop()
-            request = await loop.run_in_executor(parsers, bodies.parse_check, raw, caller, idempotency_key)
+            request = await loop.run_in_executor(parsers, parse_large, raw, caller, idempotency_key)
         else:
             request = bodies.parse_check(raw, caller, idempotency_key)
     except bodies.Refused as refused:
         await send_problem(send, refused.problem)
         return
     await answer(send, await submit(scope, request))
+
+
+def parse_large(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
+    """Parse in the parsers' one thread, which gives the interpreter away ten times as often while it does: a committer
+    lets go of it with each of its dozen statements, and would wait Python's 5 ms each time to have it back. At all
+    other times short turns would cost a third of the throughput."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 10)
+    try:
+        return bodies.parse_check(raw, caller, idempotency_key)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 async def outcome(scope: Scope, receive: Receive, send: Send) -> None:

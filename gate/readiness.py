@@ -1,6 +1,5 @@
 """Whether this process can record decisions durably. On less it does not start."""
 
-import sys
 import threading
 
 from django.core.exceptions import ImproperlyConfigured
@@ -8,16 +7,6 @@ from django.db import DatabaseError, connection
 
 from audit.models import Head
 from audit.sqlite.base import durability_problems
-
-# Seconds that one thread may keep the interpreter while others wait for it. A committer gives it away with each of its
-# dozen statements: beside a thread that parses 1 MiB, it would wait Python's 5 ms each time to have it back.
-SWITCH_INTERVAL = 0.0005
-
-
-def start() -> None:
-    """What a server does before it serves: judge its database, and share the interpreter in small portions."""
-    require_durability()
-    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def problems() -> list[str]:

@@ -26,6 +26,7 @@ PRAGMAS = (
     "PRAGMA synchronous = FULL",  # a commit is on the disk before it is answered
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -8000",  # KiB
+    "PRAGMA mmap_size = 16777216",  # bytes of the file that reads may map, which count as resident memory
 )
 FULL = 2  # of PRAGMA synchronous: 0 OFF, 1 NORMAL, 2 FULL, 3 EXTRA
 PATIENCE = 20.0  # seconds, unless OPTIONS says another `timeout`
