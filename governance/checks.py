@@ -7,6 +7,7 @@ row is locked throughout; whatever is written is written with one statement a ta
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -175,7 +176,7 @@ class Batch:
                 waiting = self.recall.approvals[presented]
             else:
                 lifted = frozenset(() if refused else self.recall.approvals[presented].lifts)
-                facts = self.facts(agent, request, question, lifted=lifted, refused=refused)
+                facts = replace(facts, lifted=lifted, refused=refused)
                 verdict = decide(question, facts)
         decision = f"dec_{secrets.token_hex(16)}"
         cost = self.reserve(agent, request, verdict, decision)
@@ -229,15 +230,8 @@ class Batch:
         )
         return question, self.facts(agent, request, question)
 
-    def facts(
-        self,
-        agent: AgentEntry,
-        request: CheckRequest,
-        question: Question,
-        *,
-        lifted: frozenset[str] = frozenset(),
-        refused: str = "",
-    ) -> Facts:
+    def facts(self, agent: AgentEntry, request: CheckRequest, question: Question) -> Facts:
+        """What happened before, as of this call."""
         session = self.memory.sessions[agent.id, request.session]
         workspace = self.snapshot.workspace_id
         return Facts(
@@ -254,8 +248,6 @@ class Batch:
                 for rule in question.rules
                 if rule.window
             },
-            lifted=lifted,
-            refused=refused,
         )
 
     def reserve(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str) -> int:
