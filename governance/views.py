@@ -14,6 +14,7 @@ from governance.approvals import NotAReviewer, NotPending
 from governance.links import LinkRefused
 from governance.models import ApprovalLink
 from governance.reviewers import Requirement
+from workspaces.access.pages import public_page
 from workspaces.models import User
 
 COMMENT_LENGTH = 2000
@@ -45,6 +46,7 @@ def confidential(page: Page) -> Page:
     return guarded
 
 
+@public_page("the personal link, and the four characters of its mail")
 @require_http_methods(["GET", "HEAD", "POST"])
 @confidential
 def approval_link(request: HttpRequest, token: str) -> HttpResponse:

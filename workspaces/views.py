@@ -5,7 +5,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import login
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
 from audit.log import newest
-from workspaces.access import get_workspace
+from workspaces.access.pages import public_page, workspace_page
 from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
 
@@ -22,6 +21,7 @@ MODEL_BACKEND = settings.AUTHENTICATION_BACKENDS[0]
 HISTORY = 200  # entries that the live page begins with
 
 
+@public_page("the token in the address, which signs in once")
 @never_cache
 @sensitive_variables("token")
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,11 +44,10 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-@login_required
+@workspace_page()
 @require_GET
-def live(request: HttpRequest, slug: str) -> HttpResponse:
-    """Decisions of one workspace as they happen. Strangers get 404, as for a workspace that is not there."""
-    workspace = get_workspace(request.user, slug)
+def live(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """Decisions of one workspace as they happen."""
     context = {
         **admin.site.each_context(request),
         "title": f"Live: {workspace.name}",

@@ -1,0 +1,49 @@
+"""The way to a page that is no model's: who may open it is said where it is defined, and is asked before it runs."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeAlias
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+
+from workspaces.access.roles import VIEW
+from workspaces.access.scoping import get_workspace
+
+View: TypeAlias = Callable[..., HttpResponse]
+
+
+def workspace_page(permission: str = VIEW) -> Callable[[View], View]:
+    """Mark ``view(request, workspace, …)`` as a page below an address with a workspace's ``slug``.
+
+    Who is not signed in is led to the sign-in page; a stranger gets 404, as for a workspace that is not there; who
+    sees the workspace but lacks the permission, 403. ``asks`` tells tests and readers what is asked.
+    """
+
+    def mark(view: View) -> View:
+        @login_required
+        @wraps(view)
+        def open_page(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+            return view(request, get_workspace(request.user, slug, permission), *args, **kwargs)
+
+        open_page.asks = permission  # type: ignore[attr-defined]
+        return open_page
+
+    return mark
+
+
+def signed_in_page(view: View) -> View:
+    """Mark a page that everybody who is signed in may open, because it shows only what is theirs."""
+    open_page = login_required(view)
+    open_page.asks = "to be signed in"  # type: ignore[attr-defined]
+    return open_page
+
+
+def public_page(why: str) -> Callable[[View], View]:
+    """Mark a page that opens without a session, and say what guards it instead."""
+
+    def mark(view: View) -> View:
+        view.asks = f"nothing: {why}"  # type: ignore[attr-defined]
+        return view
+
+    return mark
