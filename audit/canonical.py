@@ -7,6 +7,7 @@ differently: duplicate keys, numbers that a double does not hold, lone surrogate
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,6 +37,13 @@ class ParseError(ValueError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value whose canonical JSON was made earlier: where it is large, before anything was locked."""
+
+    json: bytes
 
 
 def encode(value: Any) -> bytes:

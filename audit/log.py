@@ -167,13 +167,15 @@ class Writer:
 
 
 def seal(body: dict[str, Any], detail: dict[str, Any]) -> dict[str, Any]:
-    """Put a commitment to each detail value into the body; return the salted values to store beside it."""
+    """Put a commitment to each detail value into the body; return the salted values to store beside it, as
+    JSON that is encoded already. A value may be ``canonical.Encoded``."""
     salts = os.urandom(32 * len(detail))
     sealed, commitments = {}, {}
     for number, (name, value) in enumerate(detail.items()):
         salt = salts[32 * number : 32 * number + 32]
-        commitments[name] = commitment(salt, value)
-        sealed[name] = {"salt": salt.hex(), "value": value}
+        encoded = value.json if type(value) is canonical.Encoded else canonical.encode(value)
+        commitments[name] = hmac.digest(salt, encoded, "sha256").hex()
+        sealed[name] = {"salt": salt.hex(), "value": orjson.Fragment(encoded)}
     body["detail"] = commitments
     return sealed
 

@@ -143,9 +143,9 @@ def on(server: str, *connections: int) -> None:
                 measure(made, ports, f"checks, {server}, SQLite synchronous=FULL", number, seed=number)
 
 
-def with_rules(agents: int, rules: int) -> None:
-    """The same checks under few rules and under many, in the same run."""
-    for count, fleet in ((20, 50), (rules, agents)):
+def with_rules(*sizes: tuple[int, int]) -> None:
+    """The same checks under few and many (rules, agents), in the same run."""
+    for count, fleet in sizes:
         with world(fleet, count) as made, serving("uvicorn", GATE["uvicorn"], made.environment) as ports:
             warm(made, ports)
             measure(made, ports, f"checks, {count:,} rules, {fleet:,} agents", 64, seed=64)
@@ -190,8 +190,8 @@ def on_postgres() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "sqlite": lambda: on("uvicorn", 1, 16, 64, 256),
     "daphne": lambda: on("daphne", 1, 16, 64, 256),
-    "rules": lambda: with_rules(50, 100),
-    "large": lambda: with_rules(5_000, 10_000),
+    "rules": lambda: with_rules((20, 50), (100, 50)),
+    "large": lambda: with_rules((100, 50), (10_000, 5_000)),
     "grants": across_grants,
     "postgres": on_postgres,
 }

@@ -20,6 +20,7 @@ from gate import bodies, callers, readiness
 from gate.admission import TOO_LATE, UNAVAILABLE, admission
 from gate.answers import send_json, send_problem
 from gate.watch import watch
+from governance import preparation
 from governance.requests import (
     Answer,
     ApprovalQuery,
@@ -107,13 +108,13 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def parse_large(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
-    """Parse in the parsers' one thread, which gives the interpreter away ten times as often while it does: a committer
-    lets go of it with each of its dozen statements, and would wait Python's 5 ms each time to have it back. At all
-    other times short turns would cost a third of the throughput."""
+    """Parse and prepare in the parsers' one thread, which gives the interpreter away ten times as often while it
+    does: a committer lets go of it with each of its dozen statements, and would wait Python's 5 ms each time to have
+    it back. At all other times short turns would cost a third of the throughput."""
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
+    sys.setswitchinterval(usual / 100)
     try:
-        return bodies.parse_check(raw, caller, idempotency_key)
+        return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key))
     finally:
         sys.setswitchinterval(usual)
 

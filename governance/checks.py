@@ -227,6 +227,7 @@ class Batch:
             may_act_for=not request.on_behalf_of
             or self.recall.principal(agent.id, request.on_behalf_of) is not None,
             context=request.context,
+            prepared=request.prepared,
         )
         return question, self.facts(agent, request, question)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from governance.conditions import ConditionFailed, Scope
+from governance.requests import Prepared
 from governance.rules import Effect
 from governance.ruleset import CompiledRule
 from governance.subjects import AgentEntry, ToolEntry
@@ -39,6 +40,7 @@ class Question:
     on_behalf_of: str = ""
     may_act_for: bool = True
     context: dict[str, Any] = field(default_factory=dict)
+    prepared: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def understand(verdict: Verdict, question: Question) -> ToolEntry:
     declaration = tool.compiled.declaration
     verdict.action = declaration.action.value
     try:
-        verdict.arguments = tool.compiled.judge_arguments(question.arguments)
+        verdict.arguments = judged_arguments(question, tool)
     except InvalidArguments as error:
         raise Refusal(
             "invalid_arguments",
@@ -161,6 +163,18 @@ def understand(verdict: Verdict, question: Question) -> ToolEntry:
             "This agent may not act for that person; its owner can add the person to acts_for.",
         )
     return tool
+
+
+def judged_arguments(question: Question, tool: ToolEntry) -> dict[str, Any]:
+    """The arguments in the form that is judged: as prepared by this very declaration, or made now. Raises
+    InvalidArguments."""
+    prepared = question.prepared
+    if prepared is None or prepared.tool is not tool.compiled:
+        return tool.compiled.judge_arguments(question.arguments)
+    if prepared.arguments is None:
+        assert prepared.error is not None
+        raise prepared.error
+    return prepared.arguments
 
 
 def require_grants(verdict: Verdict, question: Question, tool: ToolEntry, now: datetime) -> None:

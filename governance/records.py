@@ -18,6 +18,7 @@ from governance.binding import binding, call_name
 from governance.decide import Facts, Verdict
 from governance.memory import upsert
 from governance.models import Approval, Call, Decision, Idempotency
+from governance.preparation import stored_arguments
 from governance.recall import Answered
 from governance.requests import CheckRequest
 from governance.snapshot import Snapshot
@@ -185,11 +186,6 @@ class Records:
     def detail(self, request: CheckRequest, verdict: Verdict) -> dict[str, Any]:
         """What is personal: arguments (secrets and sensitive values withheld), resources and claims."""
         tool = self.snapshot.tools.get(request.tool)
-        arguments = (
-            request.withheld if request.withheld is not None else verdict.arguments or request.arguments
-        )
-        if tool is not None:
-            arguments, _ = tool.compiled.redact(arguments)
         detail: dict[str, Any] = {}
         if verdict.derived:
             detail["resources"] = [item.resource for item in verdict.derived]
@@ -201,7 +197,13 @@ class Records:
         if request.secrets:
             detail = {name: withhold(value)[0] for name, value in detail.items()}
         # The arguments were searched before the head was locked, which takes a while when there is 1 MiB of them.
-        return {"arguments": arguments, **detail}
+        prepared = request.prepared
+        if prepared is not None and tool is not None and prepared.tool is tool.compiled:
+            return {"arguments": prepared.stored, **detail}
+        return {
+            "arguments": stored_arguments(request, verdict.arguments, tool.compiled if tool else None),
+            **detail,
+        }
 
     def retell(self, draft: Draft, verdict: Verdict) -> None:
         """Make answer and entry say what a verdict says that changed after they were drafted."""

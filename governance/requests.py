@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit.canonical import Encoded
+from workspaces.arguments import InvalidArguments, Tool
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -12,6 +15,17 @@ class Caller:
     agent_id: int
     prefix: str
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Large arguments, judged by a tool's schema and encoded for the log before anything is locked. It holds only
+    while the tool is still this one. ``arguments`` as judged, or None where ``error`` says why they do not fit."""
+
+    tool: Tool
+    arguments: dict[str, Any] | None
+    error: InvalidArguments | None
+    stored: Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class CheckRequest:
     dry_run: bool = False
     idempotency_key: str = ""
     body_digest: bytes = b""
+    prepared: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
