@@ -8,7 +8,7 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed
-        from governance import approvals, kinds, mail, reports, tidying
+        from governance import approvals, kinds, last_use, mail, reports, tidying
 
         kinds.register()
         owed.performer(approvals.START)(mail.start_approval)
@@ -17,3 +17,4 @@ class GovernanceConfig(AppConfig):
         owed.periodic(approvals.cancel_void)
         owed.periodic(reports.close_unreported)
         owed.periodic(tidying.tidy)
+        owed.periodic(last_use.note_uses)

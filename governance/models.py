@@ -172,6 +172,31 @@ class Call(models.Model):
         return self.call_id
 
 
+class GrantUse(models.Model):
+    """When an agent was last allowed a tool, and with it a resource (empty: whatever the resource)."""
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="uses", db_index=False)
+    tool = models.CharField(max_length=200)
+    resource = models.CharField(max_length=40, blank=True, help_text="Public id of the named resource.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "tool", "resource"], name="one_use_per_grant")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id}: {self.tool} at {self.at:%F %H:%M}"
+
+
+class UseCursor(models.Model):
+    """Up to where a log was read for what its agents use."""
+
+    log_id = models.BigIntegerField(primary_key=True)
+    next_index = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"log {self.log_id}: {self.next_index}"
+
+
 class Idempotency(models.Model):
     """An Idempotency-Key of an agent, the hash of its body, and the answer it got."""
 
