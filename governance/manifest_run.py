@@ -15,7 +15,7 @@ from governance.manifest_fields import End, Problems, Reference
 from governance.manifest_file import Place
 from workspaces.access import NoSuchPermission
 from workspaces.access.grants import Target
-from workspaces.changes import OtherWorkspace
+from workspaces.changes import Guarded, OtherWorkspace
 from workspaces.models import Agent, Resource, Role, Tool, User, Workspace
 from workspaces.patterns import PatternError
 
@@ -81,7 +81,7 @@ class Run:
             yield
         except ValidationError as error:
             self.problems.add(place, " ".join(error.messages))
-        except (PatternError, NoSuchPermission, OtherWorkspace) as error:
+        except (PatternError, NoSuchPermission, OtherWorkspace, Guarded) as error:
             self.problems.add(place, str(error))
 
     def find(self, section: str, rows: Mapping[str, Row], reference: Reference, what: str) -> Row | None:

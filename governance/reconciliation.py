@@ -15,11 +15,11 @@ from audit import log
 from billing import limits
 from governance import key_file, policies, pruning
 from governance.configuration import configuration_of, differences
-from governance.loosening import loosened
 from governance.manifest import AgentEntry, Manifest
 from governance.manifest_file import FileRefused
 from governance.manifest_run import Report, Run
 from governance.models import PolicyVersion
+from governance.second_person import room_given
 from workspaces import agents, catalog, people, tenancy
 from workspaces.access import set_grants
 from workspaces.models import Agent, Membership, Resource, Role, Standing, Tool, User, Workspace
@@ -189,7 +189,8 @@ def change_catalog(run: Run) -> None:
     run.tools = {tool.name: tool for tool in Tool.objects.filter(workspace=run.workspace)}
     for name, tool in run.manifest.tools.items():
         known = run.tools.get(name)
-        if known and run.two_people and (fields := loosened(known.declaration(), tool.declaration)):
+        before = known.declaration() if known else None
+        if run.two_people and (fields := room_given(run.workspace, tool.declaration, before)):
             run.problems.add(
                 tool.name.place,
                 f"Two people guard this workspace, and this gives the tool “{name}” more room, by its "

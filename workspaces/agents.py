@@ -1,6 +1,7 @@
 """Agents and their keys. How an agent stands is containment's, not changed here."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -8,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Q
 
 from audit import log
-from workspaces import identifiers
+from workspaces import guards, identifiers
 from workspaces.access.grants import Difference
 from workspaces.changes import Applied, Change, OtherWorkspace, assign, check_name
 from workspaces.models import ActsFor, Agent, AgentKey, AgentRole, Role, Standing, User, Workspace
@@ -61,11 +62,13 @@ def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) 
     """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace."""
     with log.write(agent.workspace.log_id) as entries:
         agent.refresh_from_db()
+        before = copy(agent)
         if "owner" in settings:
             check_members(agent.workspace, [settings["owner"]])
         difference = write_settings(agent, settings)
         if not difference:
             return Applied(agent, Change.UNCHANGED)
+        guards.ask(before, agent, actor=actor)
         entries.record(
             "workspaces.agent.changed",
             actor=actor,

@@ -1,27 +1,31 @@
 """What a workspace's agents can be given: tools, resources, roles that bundle grants, and named lists."""
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from django.contrib.auth.models import Group
 
 from audit import log
+from workspaces import guards
 from workspaces.access import grants
 from workspaces.changes import Applied, Change, assign, check_identifier, check_name
 from workspaces.declarations import ToolDeclaration, parse_declaration
-from workspaces.models import NamedList, Resource, Role, Tool, Workspace
+from workspaces.models import NamedList, RemovedTool, Resource, Role, Tool, Workspace
 from workspaces.resources import Pattern
 
 
 def set_tool(workspace: Workspace, *, declaration: ToolDeclaration, actor: str) -> Applied[Tool]:
-    """Make the tool of this name what it declares. Raises DeclarationError and ValidationError."""
+    """Make the tool of this name what it declares. Raises DeclarationError, ValidationError and Guarded."""
     declaration = parse_declaration(declaration.as_dict())
     with log.write(workspace.log_id) as entries:
         found = Tool.objects.filter(workspace=workspace, name=declaration.name).first()
+        before = copy(found)
         tool = found or Tool(workspace=workspace, name=declaration.name)
         if not assign(tool, columns(declaration)) and found:
             return Applied(tool, Change.UNCHANGED)
         tool.full_clean()
+        guards.ask(before, tool, actor=actor)
         tool.save()
         entries.record("workspaces.tool.changed", actor=actor, saved=[tool], tool=tool.name)
     return Applied(tool, Change.CHANGED if found else Change.CREATED)
@@ -47,10 +51,19 @@ def columns(declaration: ToolDeclaration) -> dict[str, Any]:
 
 
 def remove_tool(tool: Tool, *, actor: str) -> None:
-    """Remove a tool and every grant on it."""
+    """Remove a tool and every grant on it. What it declared is kept, to compare a later tool of its name with."""
     with log.write(tool.workspace.log_id) as entries:
+        kept, _ = RemovedTool.objects.update_or_create(
+            workspace=tool.workspace,
+            name=tool.name,
+            defaults={"declaration": tool.declaration().as_dict()},
+        )
         entries.record(
-            "workspaces.tool.removed", actor=actor, removed=[*tool.grants.all(), tool], tool=tool.name
+            "workspaces.tool.removed",
+            actor=actor,
+            saved=[kept],
+            removed=[*tool.grants.all(), tool],
+            tool=tool.name,
         )
         tool.delete()
 
@@ -58,15 +71,17 @@ def remove_tool(tool: Tool, *, actor: str) -> None:
 def set_resource(
     workspace: Workspace, *, name: str, pattern: str, labels: Iterable[str] = (), actor: str
 ) -> Applied[Resource]:
-    """Make the resource of this name mean this pattern. Raises ValidationError, and what ``Pattern.parse``
-    raises."""
+    """Make the resource of this name mean this pattern. Raises ValidationError, Guarded, and what
+    ``Pattern.parse`` raises."""
     Pattern.parse(pattern)
     with log.write(workspace.log_id) as entries:
         found = Resource.objects.filter(workspace=workspace, name=name).first()
+        before = copy(found)
         resource = found or Resource(workspace=workspace, name=check_name(name, what="A resource"))
         if not assign(resource, {"pattern": pattern, "labels": sorted(set(labels))}) and found:
             return Applied(resource, Change.UNCHANGED)
         resource.full_clean()
+        guards.ask(before, resource, actor=actor)
         resource.save()
         entries.record(
             "workspaces.resource.changed", actor=actor, saved=[resource], resource=resource.public_id
@@ -75,8 +90,9 @@ def set_resource(
 
 
 def remove_resource(resource: Resource, *, actor: str) -> None:
-    """Remove a resource and every grant on it."""
+    """Remove a resource and every grant on it. Raises Guarded."""
     with log.write(resource.workspace.log_id) as entries:
+        guards.ask(resource, None, actor=actor)
         removed = [*resource.grants.all(), resource]
         entries.record(
             "workspaces.resource.removed", actor=actor, removed=removed, resource=resource.public_id

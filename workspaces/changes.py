@@ -40,6 +40,12 @@ class OtherWorkspace(ValueError):
     """Two things that belong to different workspaces were to be joined."""
 
 
+class Guarded(Exception):
+    """A rule rests on this as it is, and who asks may not change that alone."""
+
+    code, status = "needs_second_person", 409
+
+
 def assign(row: models.Model, values: Mapping[str, object]) -> bool:
     """Set the columns; True when any of them differed. Nothing is saved."""
     different = {name: value for name, value in values.items() if getattr(row, name) != value}

@@ -40,13 +40,14 @@ def test_a_changed_tool_is_an_entry_with_its_new_state(cast: Cast) -> None:
 def test_a_removed_tool_takes_its_grants_into_the_entry(cast: Cast) -> None:
     tool = cast.tools["files.read"]
     keys = {("workspaces.toolgrant", grant.pk) for grant in tool.grants.all()} | {
-        ("workspaces.tool", tool.pk)
+        ("workspaces.tool", tool.pk),
+        ("workspaces.removedtool", 1),
     }
     journal = Journal(cast.acme.log_id)
     catalog.remove_tool(tool, actor=ACTOR)
     (body,) = journal.new()
     assert {(row["kind"], row["key"]) for row in body["data"]["rows"]} == keys
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert not ToolGrant.objects.filter(
         permission__codename="use", content_object__name="files.read"
     ).exists()

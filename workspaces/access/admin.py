@@ -22,11 +22,11 @@ from django.urls import URLPattern, path, reverse
 from audit.admin.pages import PortalAdmin
 from workspaces.access.roles import VIEW
 from workspaces.access.scoping import Forbidden, may, may_somewhere, workspaces_for
-from workspaces.changes import OtherWorkspace
+from workspaces.changes import Guarded, OtherWorkspace
 from workspaces.models import User, Workspace
 from workspaces.people import actor_of
 
-REFUSALS: tuple[type[Exception], ...] = (ValidationError, OtherWorkspace)
+REFUSALS: tuple[type[Exception], ...] = (ValidationError, OtherWorkspace, Guarded)
 
 Method = TypeVar("Method", bound=Callable[..., HttpResponse | None])
 
@@ -213,6 +213,15 @@ class ScopedAdmin(PortalAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.remove(obj, actor=actor_in(request))
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What a removal refuses is shown as a message on the object's page."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except REFUSALS as refusal:
+            for _, sentence in sentences(refusal):
+                messages.error(request, sentence)
+            return HttpResponseRedirect(self.page_of(self.find(request, object_id)))
 
     def remove(self, obj: Any, *, actor: str) -> None:
         """Call the noun module that removes such a row."""

@@ -14,7 +14,7 @@ from workspaces import catalog
 from workspaces.access.admin import REFUSALS, ActingForm, ScopedAdmin, WorkspaceFilter
 from workspaces.access.grants import Target, own_grants
 from workspaces.admin.fields import DocumentField, LabelsField, LinesField
-from workspaces.declarations import DeclarationError, ToolDeclaration, parse_declaration
+from workspaces.declarations import DeclarationError, parse_declaration
 from workspaces.models import NamedList, Resource, Role, Tool, Workspace
 from workspaces.patterns import PatternError
 
@@ -107,12 +107,7 @@ class ToolForm(NamedForm):
                 "trust_reports": values["trust_reports"],
             }
         )
-        if self.instance.pk is not None:
-            self.check(self.instance.declaration(), declaration)
         return catalog.set_tool(workspace, declaration=declaration, actor=self.actor).row
-
-    def check(self, before: ToolDeclaration, after: ToolDeclaration) -> None:
-        """Raise ValidationError for a change that may not be made here; none by itself."""
 
 
 def resource_lines(tool: Tool) -> list[str]:
@@ -132,7 +127,7 @@ def template_of(line: str) -> dict[str, str]:
 
 
 class ToolPages(NamedAdmin):
-    """What a tool declares; governance registers these pages, because it knows when two people must agree."""
+    """What a tool declares; governance registers these pages, and adds what its rules make of a tool."""
 
     form = ToolForm
     add_permission = change_permission = delete_permission = "manage_tools"
