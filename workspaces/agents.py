@@ -10,12 +10,15 @@ from django.db.models import Q
 
 from audit import log
 from workspaces import guards, identifiers
+from workspaces.access import may
 from workspaces.access.grants import Difference
 from workspaces.changes import Applied, Change, OtherWorkspace, assign, check_name
 from workspaces.models import ActsFor, Agent, AgentKey, AgentRole, Role, Standing, User, Workspace
 from workspaces.people import check_members
+from workspaces.schemas import Problem
 
 LIVE_KEYS = 2
+PERSON = "person:"
 
 
 class TooManyKeys(Exception):
@@ -24,6 +27,26 @@ class TooManyKeys(Exception):
 
 class AgentRevoked(Exception):
     """A revoked agent is so for good; it gets no key again."""
+
+
+class NotYoursToGive(Exception):
+    """Who owns an agent reads what it sends: only its owner and who manages members hand it over."""
+
+    code, status = "not_allowed", 403
+
+    def __init__(self) -> None:
+        message = (
+            "Only the present owner hands an agent over, or an owner of the workspace: who owns an agent reads "
+            "what it sends. Ask one of them."
+        )
+        super().__init__(message)
+        self.problems = [Problem(("owner",), message)]
+
+
+class KeyOver(Exception):
+    """A key that was revoked or has ended is not rotated; a new one takes its place at once."""
+
+    code, status = "key_over", 409
 
 
 class AgentSettings(TypedDict, total=False):
@@ -59,12 +82,15 @@ def create_agent(
 
 
 def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) -> Applied[Agent]:
-    """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace."""
+    """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace, and NotYoursToGive
+    for a person who may not change the owner."""
     with log.write(agent.workspace.log_id) as entries:
         agent.refresh_from_db()
         before = copy(agent)
         if "owner" in settings:
             check_members(agent.workspace, [settings["owner"]])
+            if settings["owner"].pk != agent.owner_id and not may_hand_over(agent, actor=actor):
+                raise NotYoursToGive
         difference = write_settings(agent, settings)
         if not difference:
             return Applied(agent, Change.UNCHANGED)
@@ -78,6 +104,16 @@ def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) 
         )
         difference.finish()
     return Applied(agent, Change.CHANGED)
+
+
+def may_hand_over(agent: Agent, *, actor: str) -> bool:
+    """Whether an actor may give the agent another owner; permissions are read anew. The command line may."""
+    if not actor.startswith(PERSON):
+        return True
+    person = User.objects.filter(public_id=actor.removeprefix(PERSON), is_active=True).first()
+    if person is None:
+        return False
+    return person.pk == agent.owner_id or may(person, "manage_members", agent.workspace)
 
 
 def write_settings(agent: Agent, settings: AgentSettings) -> Difference:
@@ -133,22 +169,59 @@ def create_key(
 ) -> tuple[AgentKey, str]:
     """A new key and its text, which is shown this once. Raises TooManyKeys and AgentRevoked."""
     with log.write(agent.workspace.log_id) as entries:
-        agent.refresh_from_db(fields=["standing"])
-        if agent.standing == Standing.REVOKED:
-            raise AgentRevoked(f"{agent.name} is revoked for good; create a new agent instead.")
-        if live_keys(agent, now=entries.now) >= LIVE_KEYS:
-            raise TooManyKeys(
-                f"{agent.name} has {LIVE_KEYS} live keys already; revoke the one that is not used any more."
-            )
-        text, prefix = identifiers.new_key()
-        key = AgentKey.objects.create(
-            agent=agent,
-            prefix=prefix,
-            digest=identifiers.key_digest(text),
-            created_by=created_by,
-            expires_at=expires_at,
-        )
+        key, text = new_key(agent, created_by=created_by, expires_at=expires_at, now=entries.now)
         entries.record("workspaces.key.created", actor=actor, saved=[key], agent=agent.public_id)
+    return key, text
+
+
+def rotate_key(
+    key: AgentKey,
+    *,
+    old_until: datetime,
+    actor: str,
+    created_by: User | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[AgentKey, str]:
+    """A key that takes another's place, and its text: the old one ends at ``old_until``, or earlier if it was to.
+
+    Raises TooManyKeys, AgentRevoked, and KeyOver for one that is over already."""
+    agent = key.agent
+    with log.write(agent.workspace.log_id) as entries:
+        key.refresh_from_db()
+        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= entries.now):
+            raise KeyOver(f"The key {key} is over already; create a new one instead.")
+        following, text = new_key(agent, created_by=created_by, expires_at=expires_at, now=entries.now)
+        key.expires_at = min(key.expires_at or old_until, max(old_until, entries.now))
+        key.save(update_fields=["expires_at"])
+        entries.record(
+            "workspaces.key.created",
+            actor=actor,
+            saved=[following, key],
+            agent=agent.public_id,
+            data={"replaces": key.public_id},
+        )
+    return following, text
+
+
+def new_key(
+    agent: Agent, *, created_by: User | None, expires_at: datetime | None, now: datetime
+) -> tuple[AgentKey, str]:
+    """The row of a new key and its text, inside the caller's write and for its entry."""
+    agent.refresh_from_db(fields=["standing"])
+    if agent.standing == Standing.REVOKED:
+        raise AgentRevoked(f"{agent.name} is revoked for good; create a new agent instead.")
+    if live_keys(agent, now=now) >= LIVE_KEYS:
+        raise TooManyKeys(
+            f"{agent.name} has {LIVE_KEYS} live keys already; revoke the one that is not used any more."
+        )
+    text, prefix = identifiers.new_key()
+    key = AgentKey.objects.create(
+        agent=agent,
+        prefix=prefix,
+        digest=identifiers.key_digest(text),
+        created_by=created_by,
+        expires_at=expires_at,
+    )
     return key, text
 
 

@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
 from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.cast import Cast
+from tests.cast import Cast, employ
 from tests.portal import body_of, enter, latest, page, press, queries
 from workspaces import agents
 from workspaces.models import Agent, AgentKey
+from workspaces.people import actor_of
 
 
 def test_a_key_is_shown_in_the_answer_and_kept_nowhere(cast: Cast) -> None:
@@ -49,6 +51,54 @@ def test_keys_end_with_a_day_of_the_workspace_and_are_revoked(cast: Cast) -> Non
     assert "That day is over" in press(
         client, "workspaces_agent_create_key", cast.report_bot.pk, until="2020-01-01"
     )
+
+
+def test_a_rotated_key_lives_on_until_the_chosen_time(cast: Cast) -> None:
+    client, old = enter(cast.olga), cast.report_bot.keys.get()
+    address = reverse("admin:workspaces_agent_rotate_key", args=[cast.report_bot.pk])
+    answer = client.post(address, {"key": old.public_id, "overlap": "60"})
+    text = answer.context["text"]
+    old.refresh_from_db()
+    new = AgentKey.objects.latest("pk")
+    assert text.startswith(f"csk_{new.prefix}")
+    assert new.expires_at is None
+    assert old.expires_at is not None
+    assert timedelta(minutes=59) < old.expires_at - timezone.now() <= timedelta(hours=1)
+    data = body_of(latest(cast.acme))["data"]
+    assert data["replaces"] == old.public_id
+    assert {row["key"] for row in data["rows"]} == {old.pk, new.pk}
+    assert (
+        client.post(address, {"key": cast.globex_bot.keys.get().public_id, "overlap": "0"}).status_code == 404
+    )
+    told = press(client, "workspaces_agent_rotate_key", cast.report_bot.pk, key=new.public_id, overlap="0")
+    assert "has 2 live keys already" in told
+
+
+def test_a_key_that_is_over_is_not_rotated(cast: Cast) -> None:
+    key = cast.report_bot.keys.get()
+    agents.revoke_key(key, actor="system")
+    told = press(
+        enter(cast.olga), "workspaces_agent_rotate_key", cast.report_bot.pk, key=key.public_id, overlap="0"
+    )
+    assert "over already" in told
+    assert cast.report_bot.keys.count() == 1
+
+
+def test_only_its_owner_or_an_owner_of_the_workspace_hands_an_agent_over(cast: Cast) -> None:
+    """Who owns an agent reads what it sends, so a developer may not take one."""
+    dana = employ(cast.acme, "dana@acme.test", "Dana Developer", "developer")
+    bot, settings = cast.report_bot, {"risk_tier": "low", "purpose": "Mine now"}
+    press(enter(dana), "workspaces_agent_change", bot.pk, owner=dana.pk, **settings)
+    bot.refresh_from_db()
+    assert (bot.owner, bot.purpose) == (cast.olga, "Mine now")
+    with pytest.raises(agents.NotYoursToGive):
+        agents.change_agent(bot, owner=dana, actor=actor_of(dana))
+    press(enter(cast.olga), "workspaces_agent_change", bot.pk, owner=dana.pk, **settings)
+    bot.refresh_from_db()
+    assert bot.owner == dana
+    press(enter(dana), "workspaces_agent_change", bot.pk, owner=cast.rita.pk, **settings)
+    bot.refresh_from_db()
+    assert bot.owner == cast.rita
 
 
 def test_the_key_of_another_agent_is_not_revoked_through_this_one(cast: Cast) -> None:

@@ -17,15 +17,17 @@ from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from audit.admin.pages import display
 from workspaces import access, agents
-from workspaces.access.admin import act, actor_in, filled, person_of
+from workspaces.access.admin import REFUSALS, act, actor_in, filled, person_of
 from workspaces.access.grants import NoSuchPermission
 from workspaces.admin.catalog import RISK_LABELS, NamedAdmin, NamedForm, permissions_in_role
 from workspaces.admin.fields import LabelsField
-from workspaces.models import Agent, Role, User, Workspace
+from workspaces.models import Agent, AgentKey, Role, User, Workspace
 
 
 class AgentForm(NamedForm):
     """What may be said of an agent; owner and people acted for have a role in its workspace."""
+
+    refusals = (*REFUSALS, agents.NotYoursToGive)
 
     labels = LabelsField(help_text="Separated by commas. Rules name agents by them: label:customer-facing.")
     acts_for = forms.ModelMultipleChoiceField(
@@ -51,6 +53,9 @@ class AgentForm(NamedForm):
             for name in ("owner", "acts_for"):
                 self.fields[name].queryset = members  # type: ignore[attr-defined]
             self.initial["acts_for"] = [row.person_id for row in agent.principals.all()]
+            if not agents.may_hand_over(agent, actor=self.actor):
+                self.fields["owner"].disabled = True
+                self.fields["owner"].help_text = "Its owner, or an owner of the workspace, hands it over."
         else:
             self.initial.setdefault("owner", self.person.pk)
 
@@ -85,6 +90,17 @@ class UntilForm(forms.Form):
         if end <= timezone.now():
             raise ValidationError("That day is over; choose a later one, or none.")
         return end
+
+
+class RotationForm(UntilForm):
+    """How long the old key still works beside the one that takes its place."""
+
+    OVERLAPS = {"0": "at once", "60": "in an hour", "1440": "in a day", "10080": "in a week"}
+    overlap = forms.ChoiceField(choices=list(OVERLAPS.items()), label="The old key ends")
+
+    def old_until(self) -> datetime:
+        """When the old key ends. Raises ValidationError."""
+        return timezone.now() + timedelta(minutes=int(filled(self)["overlap"]))
 
 
 class AgentPages(NamedAdmin):
@@ -128,6 +144,7 @@ class AgentPages(NamedAdmin):
             "now": now,
             "keys": keys,
             "live_keys": live,
+            "overlaps": RotationForm.OVERLAPS.items(),
             "may_add_key": may_manage and obj.standing != "revoked" and live < agents.LIVE_KEYS,
             "given_roles": obj.agent_roles.select_related("role").order_by("role__name"),
             "grants": access.grants_of(obj),
@@ -149,6 +166,24 @@ class AgentPages(NamedAdmin):
             created_by=person_of(request),
             expires_at=UntilForm(request.POST).end(agent.workspace),
         )
+        return self.shown_once(request, agent, key, text)
+
+    @act("rotate_key", agents.TooManyKeys, agents.AgentRevoked, agents.KeyOver)
+    def rotate_key(self, request: HttpRequest, agent: Agent) -> HttpResponse:
+        """Make the key that takes another's place; the old one ends after the chosen time."""
+        self.require(request, "manage_agents", agent)
+        form = RotationForm(request.POST)
+        key, text = agents.rotate_key(
+            self.key(request, agent),
+            old_until=form.old_until(),
+            actor=actor_in(request),
+            created_by=person_of(request),
+            expires_at=form.end(agent.workspace),
+        )
+        return self.shown_once(request, agent, key, text)
+
+    def shown_once(self, request: HttpRequest, agent: Agent, key: AgentKey, text: str) -> HttpResponse:
+        """The page with a key's text, which is never shown again."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"A key for {agent.name}",
@@ -165,15 +200,17 @@ class AgentPages(NamedAdmin):
     @act("revoke_key")
     def revoke_key(self, request: HttpRequest, agent: Agent) -> None:
         self.require(request, "manage_agents", agent)
-        key = (
-            agent.keys.filter(public_id=request.POST.get("key", ""))
-            .select_related("agent__workspace")
-            .first()
-        )
-        if key is None:
-            raise Http404("This agent has no such key.")
+        key = self.key(request, agent)
         agents.revoke_key(key, actor=actor_in(request))
         messages.success(request, f"The key {key} is revoked; calls under it are refused from now on.")
+
+    def key(self, request: HttpRequest, agent: Agent) -> AgentKey:
+        """The posted key of the agent. Raises Http404."""
+        keys = agent.keys.filter(public_id=request.POST.get("key", ""))
+        key = keys.select_related("agent__workspace").first()
+        if key is None:
+            raise Http404("This agent has no such key.")
+        return key
 
     @act("give_role")
     def give_role(self, request: HttpRequest, agent: Agent) -> None:
