@@ -1,124 +1,33 @@
-"""Policy versions: read as rules, drafted as text, compared, published."""
+"""Policy versions: read as rules, drafted as text, compared, published, gone back to."""
 
-import difflib
-from typing import Any, ClassVar
+from typing import Any
 
-import yaml
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
-from unfold.widgets import UnfoldAdminTextareaWidget
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
 
 from audit.admin.pages import display
 from governance import policies
+from governance.admin.drafts import DraftForm, checking, examine, written
 from governance.admin.naming import actor, names_of
-from governance.manifest_file import Document, FileProblem, FileRefused, Place, read
+from governance.differences import differences, span
+from governance.matches import Match, matches
 from governance.models import PolicyVersion
 from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused
 from governance.rules import Problem
-from workspaces.access.admin import ActingForm, ScopedAdmin, act, actor_in, filled
+from workspaces.access import Forbidden, may, workspaces_for
+from workspaces.access.admin import ScopedAdmin, act, actor_in, filled
 
 STATUS_LABELS = {"draft": "warning", "in_force": "success", "retired": "default"}
 EFFECTS = {"deny": "danger", "require_approval": "warning", "limit": "info"}
-FIRST_RULES = """\
-# One rule after the other, as in a workspace file. For example:
-# - name: Refunds above 100 need finance
-#   tools: [billing.refund]
-#   when: args.amount > 100
-#   effect: require_approval
-#   approval: {reviewers: ["group:finance"], quorum: 1, expires_in: 1h}
-"""
-
-
-class RuleDumper(yaml.SafeDumper):
-    """Rules as people write them: short lists on one line, conditions in double quotes where they quote."""
-
-
-def dump_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
-    """A list of names on one line, one of rules over several."""
-    plain = all(isinstance(item, str) for item in items)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=plain)
-
-
-def dump_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    """Text, in double quotes where single ones would have to be doubled."""
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "'" in text else None)
-
-
-RuleDumper.add_representer(list, dump_list)
-RuleDumper.add_representer(str, dump_text)
-
-
-def written(content: Any) -> str:
-    """Rules as people edit them."""
-    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
-    return str(yaml.dump(content, Dumper=RuleDumper, **options)) if content else FIRST_RULES
-
-
-def rules_in(text: str) -> tuple[Document | None, list[Any]]:
-    """The rules that a text holds, and the document that knows where they stand; nothing is no rules. Raises
-    FileRefused."""
-    lines = (line.strip() for line in text.splitlines())
-    if all(not line or line.startswith("#") for line in lines):
-        return None, []
-    document = read(text.encode())
-    if document.problems:
-        raise FileRefused(document.problems)
-    return document, document.root.plain()
-
-
-def located(document: Document, problem: Problem) -> FileProblem:
-    """A rule's problem at its place in the text."""
-    return FileProblem(document.locate(problem.path, problem.line, problem.column), problem.message)
-
-
-class DraftForm(ActingForm):
-    """A draft as text. ``problems`` are what is wrong with it, each with its line."""
-
-    text = forms.CharField(
-        label="Rules",
-        required=False,
-        strip=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 26, "spellcheck": "false"}),
-        help_text="YAML or JSON, as under “policy” in a workspace file. Write the whole policy: rules "
-        "that are not here are not in the version.",
-    )
-    start: ClassVar[str] = ""
-
-    class Meta:
-        model = PolicyVersion
-        fields = ["workspace", "note"]
-        help_texts = {"note": "What changes, and why; whoever publishes reads it."}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.problems: list[tuple[FileProblem, str]] = []
-        if "text" in self.fields:
-            self.fields["text"].widget.attrs["class"] += " portal-code"
-            self.initial["text"] = self.start
-
-    def apply(self, values: dict[str, Any]) -> Model:
-        text = values["text"]
-        document = None
-        try:
-            document, rules = rules_in(text)
-            return policies.draft(values["workspace"], rules, actor=self.actor, note=values["note"])
-        except FileRefused as refused:
-            found = refused.problems
-        except PolicyRefused as refused:
-            found = [
-                located(document, problem) if document else FileProblem(Place(1, 1), problem.message)
-                for problem in refused.problems
-            ]
-        lines = text.splitlines()
-        self.problems = [
-            (problem, lines[problem.place.line - 1] if problem.place.line <= len(lines) else "")
-            for problem in sorted(set(found))
-        ]
-        raise ValidationError({"text": "Nothing was drafted: see what is wrong above, line by line."})
+CHANGES = {"added": "success", "removed": "danger", "changed": "warning", "renamed": "default"}
+RULES_A_PAGE = 100
+CHANGES_SHOWN = 200
+VERSIONS_OFFERED = 50
 
 
 class PublishForm(forms.Form):
@@ -140,6 +49,7 @@ class PolicyAdmin(ScopedAdmin):
         "rule_count",
         "note",
         "drafter",
+        "publisher",
         "published_at",
     ]
     list_select_related = ["workspace"]
@@ -163,14 +73,44 @@ class PolicyAdmin(ScopedAdmin):
     def drafter(self, version: Any) -> str:
         return str(version.drafter)
 
+    @display(description="Published by")
+    def publisher(self, version: Any) -> str:
+        return str(version.publisher) or "–"
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
         rows = list(changelist.result_list)
-        names = names_of(row.drafted_by for row in rows)
+        names = names_of(text for row in rows for text in (row.drafted_by, row.published_by))
         for row in rows:
             row.drafter = actor(row.drafted_by, names)
+            row.publisher = actor(row.published_by, names)
         changelist.result_list = rows
         return changelist
+
+    def get_urls(self) -> list[URLPattern]:
+        check = path(
+            "check/",
+            self.admin_site.admin_view(require_POST(self.check)),
+            name="governance_policyversion_check",
+        )
+        return [check, *super().get_urls()]
+
+    def check(self, request: HttpRequest) -> HttpResponse:
+        """What is wrong with a text, as JSON; nothing is saved. 503 while another text is being checked. Raises
+        Http404 and Forbidden."""
+        key = request.POST.get("workspace", "")
+        workspace = workspaces_for(request.user).filter(pk=key if key.isdecimal() else 0).first()
+        if workspace is None:
+            raise Http404("There is no such workspace.")
+        if not may(request.user, "draft_policy", workspace):
+            raise Forbidden("Your roles do not let you draft policies here; ask an owner of the workspace.")
+        if not checking.acquire(blocking=False):
+            return JsonResponse({"busy": True}, status=503, headers={"Retry-After": "1"})
+        try:
+            text = request.POST.get("text", "")
+            return JsonResponse(examine(workspace, text, typed=True).as_json())
+        finally:
+            checking.release()
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """A draft begins with the rules of the version it is made from, or of the one in force."""
@@ -185,9 +125,10 @@ class PolicyAdmin(ScopedAdmin):
 
     def origin(self, request: HttpRequest) -> PolicyVersion | None:
         """The visible version that ``?from=`` names, or the one in force where there is only one."""
-        rows: QuerySet[PolicyVersion] = self.get_queryset(request)
+        rows = self.get_queryset(request)
         if (key := request.GET.get("from", "")).isdecimal():
-            return rows.filter(pk=int(key)).first()
+            found: PolicyVersion | None = rows.filter(pk=int(key)).first()
+            return found
         versions: list[PolicyVersion] = list(rows.filter(status=PolicyVersion.Status.IN_FORCE)[:2])
         return versions[0] if len(versions) == 1 else None
 
@@ -196,9 +137,14 @@ class PolicyAdmin(ScopedAdmin):
     ) -> HttpResponse:
         version = self.find(request, object_id)
         current = policies.in_force(version.workspace)
+        others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
+        offered = list(others.defer("content").order_by("-number")[:VERSIONS_OFFERED])
+        base = self.base(request, version, current)
         names = names_of([version.drafted_by, version.published_by])
         draft = version.status == PolicyVersion.Status.DRAFT
         problems = policies.review(version) if draft else []
+        changed = differences(base.content, version.content) if base else []
+        may_draft = self.allows(request, "draft_policy", version)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Version {version.number}",
@@ -208,15 +154,35 @@ class PolicyAdmin(ScopedAdmin):
             "color": STATUS_LABELS[version.status],
             "drafted_by": actor(version.drafted_by, names),
             "published_by": actor(version.published_by, names),
-            "rules": [readable(rule, index, problems) for index, rule in enumerate(version.content)],
             "problems": problems,
             "current": current,
-            "difference": difference(current, version) if current and current.pk != version.pk else [],
-            "may_draft": self.allows(request, "draft_policy", version),
+            "base": base,
+            "offered": offered,
+            "changed": [(each, CHANGES[each.kind]) for each in changed[:CHANGES_SHOWN]],
+            "changed_more": max(0, len(changed) - CHANGES_SHOWN),
+            "may_draft": may_draft,
             "may_publish": draft and self.allows(request, "publish_policy", version),
             "own_draft": version.workspace.two_people and version.drafted_by == actor_in(request),
+            "goes_back_at_once": self.publishes_at_once(request, version),
+            **rules_page(request, version, problems),
         }
         return TemplateResponse(request, "admin/portal/policy.html", context)
+
+    def base(
+        self, request: HttpRequest, version: PolicyVersion, current: PolicyVersion | None
+    ) -> PolicyVersion | None:
+        """What a version is compared with: the version that ``?against=`` names; for a draft the one in force, and
+        for any other the one that was published before it."""
+        others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
+        if (key := request.GET.get("against", "")).isdecimal():
+            return others.filter(number=int(key)).first()
+        if version.published_at is None:
+            return current
+        return others.filter(published_at__lt=version.published_at).order_by("-published_at").first()
+
+    def publishes_at_once(self, request: HttpRequest, version: PolicyVersion) -> bool:
+        """Whether this person can put old rules in force again alone."""
+        return not version.workspace.two_people and self.allows(request, "publish_policy", version)
 
     @act("publish", PolicyRefused, NeedsSecondPerson, NotADraft)
     def publish(self, request: HttpRequest, version: PolicyVersion) -> None:
@@ -226,8 +192,48 @@ class PolicyAdmin(ScopedAdmin):
         policies.publish(version, actor=actor_in(request), note=note)
         messages.success(request, f"Version {version.number} is in force, from the next decision on.")
 
+    @act("roll_back", PolicyRefused, NeedsSecondPerson)
+    def roll_back(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
+        """Draft the rules of an earlier version again, and publish them where one person may."""
+        self.require(request, "draft_policy", version)
+        note = filled(PublishForm(request.POST))["note"] or f"Back to version {version.number}."
+        at_once = self.publishes_at_once(request, version)
+        change = policies.replace if at_once else policies.draft
+        again = change(version.workspace, version.content, actor=actor_in(request), note=note)
+        if again.status == PolicyVersion.Status.IN_FORCE:
+            told = f"Version {again.number} is in force, with the rules of version {version.number}."
+        else:
+            told = (
+                f"Version {again.number} holds the rules of version {version.number}. It is a draft: somebody "
+                "else who may publish policies puts it in force."
+            )
+        messages.success(request, told)
+        return HttpResponseRedirect(self.page_of(again))
 
-def readable(rule: dict[str, Any], index: int, problems: list[Problem]) -> dict[str, Any]:
+
+def rules_page(request: HttpRequest, version: PolicyVersion, problems: list[Problem]) -> dict[str, Any]:
+    """One page of the rules, and what each would match."""
+    pages = Paginator(version.content, RULES_A_PAGE)
+    page = pages.get_page(request.GET.get("page"))
+    first = (page.number - 1) * RULES_A_PAGE
+    try:
+        parsed = policies.read(list(page.object_list))
+        found = matches(parsed, policies.catalog(version.workspace), most=RULES_A_PAGE)
+    except PolicyRefused:
+        found = []
+    return {
+        "page": page,
+        "rule_count": pages.count,
+        "rules": [
+            readable(rule, first + place, problems, found[place] if found else None)
+            for place, rule in enumerate(page.object_list)
+        ],
+    }
+
+
+def readable(
+    rule: dict[str, Any], index: int, problems: list[Problem], match: Match | None
+) -> dict[str, Any]:
     """A rule as its page shows it."""
     selectors = ("tools", "agents", "actions", "resources", "except_resources")
     words = {"tools": "Tools", "agents": "Agents", "actions": "Actions", "resources": "Resources",
@@ -248,20 +254,6 @@ def readable(rule: dict[str, Any], index: int, problems: list[Problem]) -> dict[
         "message": rule.get("message", ""),
         "ask": rule.get("ask", ""),
         "problems": [problem.message for problem in problems if problem.path[:1] == (index,)],
+        "match": match,
+        "tool": match.tools.first[0] if match and match.tools.first else "",
     }
-
-
-def span(seconds: int) -> str:
-    """A length of time as it is written in rules."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-def difference(before: PolicyVersion, after: PolicyVersion) -> list[tuple[str, str]]:
-    """(kind, line) of what the later version takes away and adds; kind is add, remove, place or same."""
-    one, other = (written(each.content).splitlines() if each.content else [] for each in (before, after))
-    kinds = {"+": "add", "-": "remove", "@": "place"}
-    lines = list(difflib.unified_diff(one, other, lineterm="", n=3))[2:]
-    return [(kinds.get(line[:1], "same"), line) for line in lines]
