@@ -99,7 +99,8 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
     try:
         # As they are judged: a null member is none, and makes this no other call.
         said = complete(arguments, None, []) if b"null" in raw else arguments
-        digest = hashlib.sha256(canonical.encode({"tool": tool, "arguments": said})).digest()
+        encoded = canonical.encode(said)
+        named = b'{"arguments":%b,"tool":%b}' % (encoded, canonical.encode(tool))
     except canonical.CanonicalError as error:
         raise Refused(400, "number_out_of_range", str(error)) from error
     kinds = tuple(sorted({item.kind for item in found})) or (("elsewhere",) if elsewhere else ())
@@ -107,7 +108,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         caller=caller,
         tool=tool,
         arguments=arguments,
-        digest=digest,
+        digest=hashlib.sha256(named).digest(),
         withheld=withheld if found else None,
         secrets=kinds,
         session=body.get("session", ""),
@@ -122,6 +123,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         dry_run=body.get("dry_run", False),
         idempotency_key=idempotency_key,
         body_digest=hashlib.sha256(raw).digest() if idempotency_key else b"",
+        encoded=canonical.Encoded(encoded) if said is arguments else None,
     )
 
 

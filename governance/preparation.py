@@ -20,10 +20,12 @@ def prepare(request: CheckRequest) -> CheckRequest:
         return request
     judged, error = None, None
     try:
-        judged = tool.compiled.judge_arguments(request.arguments)
+        judged = tool.compiled.judge_arguments(request.arguments, nulls=request.encoded is None)
     except InvalidArguments as refused:
         error = refused
-    stored = canonical.Encoded(canonical.encode(stored_arguments(request, judged, tool.compiled)))
+    kept = stored_arguments(request, judged, tool.compiled)
+    encoded = request.encoded if kept is request.arguments else None
+    stored = encoded or canonical.Encoded(canonical.encode(kept))
     return replace(request, prepared=Prepared(tool.compiled, judged, error, stored))
 
 

@@ -31,7 +31,8 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
     """One check. ``withheld`` is the arguments without the secrets found in them, or None where none was found;
-    ``digest`` is the SHA-256 over the canonical tool and arguments."""
+    ``digest`` is the SHA-256 over the canonical tool and arguments; ``encoded`` the arguments as it has them, where
+    they hold no null."""
 
     caller: Caller
     tool: str
@@ -51,6 +52,7 @@ class CheckRequest:
     dry_run: bool = False
     idempotency_key: str = ""
     body_digest: bytes = b""
+    encoded: Encoded | None = None
     prepared: Prepared | None = None
 
 

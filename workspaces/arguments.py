@@ -59,14 +59,18 @@ class Tool:
             [unescape(token) for token in pointer[1:].split("/")] for pointer in declaration.sensitive
         ]
 
-    def judge_arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def judge_arguments(self, arguments: dict[str, Any], *, nulls: bool = True) -> dict[str, Any]:
         """`arguments` as rules see them: nulls dropped, defaults filled in, validated. Changes nothing in them.
+
+        `nulls` is False where the caller knows that there are none: without a schema, they are the same then.
 
         A member that the schema requires may be null where the schema allows null (as strict function calling
         writes optional arguments); it is absent in the result all the same. Raises InvalidArguments.
         """
         if not isinstance(arguments, dict):
             raise InvalidArguments([{"pointer": "", "message": "Arguments are an object."}])
+        if self._document is None and not nulls:
+            return arguments
         try:
             judged: dict[str, Any] = complete(arguments, self._shape, [MAX_DEFAULTS])
             if self._validator is None or self._validator.is_valid(judged):

@@ -16,7 +16,7 @@ from workspaces.declarations import Action
 from workspaces.identifiers import key_digest
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "note": {"type": "string"},
