@@ -18,6 +18,7 @@ SENTENCES = {
     "governance.approval.settled": "The approval of {tool} for {agent} was settled: {outcome}.",
     "governance.approval.link_refused": "A personal link to an approval was refused.",
     "governance.detail.read": "{actor} read what {agent} sent to {tool}.",
+    "governance.observation.read": "{actor} read what calls of {agent} lacked.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }
 
