@@ -147,6 +147,7 @@ def set_agent_roles(agent: Agent, roles: Mapping[Role, datetime | None], *, acto
         for role, expires_at in roles.items():
             row = held.get(role) or AgentRole(agent=agent, role=role)
             if assign(row, {"expires_at": expires_at}) or row.pk is None:
+                row.granted_by = actor
                 row.save()
                 difference.saved.append(row)
         difference.removed = [row for role, row in held.items() if role not in roles]

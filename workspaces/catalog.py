@@ -108,7 +108,7 @@ def set_role(
     with log.write(workspace.log_id) as entries:
         found = Role.objects.filter(workspace=workspace, name=name).select_related("group").first()
         role = found or new_role(workspace, name)
-        difference = grants.replace(role, dict.fromkeys(bundle))
+        difference = grants.replace(role, dict.fromkeys(bundle), actor=actor)
         if found and not difference:
             return Applied(role, Change.UNCHANGED)
         entries.record(

@@ -1,11 +1,14 @@
 """Workspaces, people, agents and what they are given."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Group, PermissionsMixin
 from django.db import models
+from django.utils.crypto import salted_hmac
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from audit.models import Log
@@ -50,6 +53,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    session_epoch = models.PositiveIntegerField(default=0, help_text="Raised to end every session at once.")
     created = models.DateTimeField(auto_now_add=True)
 
     USERNAME_FIELD = "email"
@@ -61,6 +65,19 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_full_name(self) -> str:
         """The name by which the portal's frame greets a person."""
         return self.name
+
+    def get_session_auth_hash(self) -> str:
+        """What a session must carry to be this person's: another password or epoch ends it."""
+        return self.session_hash(settings.SECRET_KEY)
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """The same under keys that were in use before; Django asks them so that a new key signs nobody out."""
+        yield from (self.session_hash(key) for key in settings.SECRET_KEY_FALLBACKS)
+
+    def session_hash(self, secret: str) -> str:
+        """HMAC-SHA-256 over password hash and epoch, in hex."""
+        value = f"{self.session_epoch}:{self.password}"
+        return salted_hmac("workspaces.User.session", value, secret=secret, algorithm="sha256").hexdigest()
 
     @property
     def is_staff(self) -> bool:
@@ -276,6 +293,7 @@ class Grant(GroupObjectPermissionBase):
 
     expires_at = models.DateTimeField(null=True, blank=True)
     created = models.DateTimeField(auto_now_add=True)
+    granted_by = models.CharField(max_length=200, blank=True, help_text="Actor who granted or renewed it.")
 
     class Meta(GroupObjectPermissionBase.Meta):
         abstract = True
@@ -327,10 +345,20 @@ class Agent(models.Model):
     observe_until = models.DateTimeField(null=True, blank=True)
     epoch = models.PositiveIntegerField(default=0, help_text="Bumped by each containment step.")
     sessions_per_hour = models.PositiveIntegerField(null=True, blank=True)
+    ownerless_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its owner left; another owner ends it."
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="one_agent_per_name")]
+        indexes = [
+            models.Index(
+                fields=["ownerless_since"],
+                condition=models.Q(ownerless_since__isnull=False),
+                name="agent_ownerless",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -357,6 +385,8 @@ class AgentRole(models.Model):
     agent = models.ForeignKey(Agent, models.CASCADE, related_name="agent_roles")
     role = models.ForeignKey(Role, models.CASCADE, related_name="agent_roles")
     expires_at = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(auto_now_add=True, null=True)
+    granted_by = models.CharField(max_length=200, blank=True, help_text="Actor who gave or renewed it.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agent", "role"], name="one_agent_role")]

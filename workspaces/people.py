@@ -68,12 +68,13 @@ def set_password(person: User, *, password: str, actor: str) -> None:
 
 
 def deactivate(person: User, *, actor: str) -> Applied[User]:
-    """Close the portal to a person at once. What they are in each workspace is kept, and gives nothing."""
+    """Close the portal to a person at once: sessions and sign-in links end for good, and a socket within half a
+    second. What they are in each workspace is kept, and gives nothing. Who leaves for good: `governance.leavers`."""
     return set_active(person, False, actor=actor)
 
 
 def reactivate(person: User, *, actor: str) -> Applied[User]:
-    """Open the portal to a person again, as what they were."""
+    """Open the portal to a person again, as what they were. They sign in anew: nothing that was ended returns."""
     return set_active(person, True, actor=actor)
 
 
@@ -87,6 +88,9 @@ def set_active(person: User, active: bool, *, actor: str) -> Applied[User]:
         if person.is_active == active:
             return Applied(person, Change.UNCHANGED)
         person.is_active = active
+        if not active:
+            person.session_epoch += 1
+            SigninLink.objects.filter(user=person, used_at=None).delete()
         save_person(entries, person, actor=actor)
         for log_id in sorted(logs):
             entries.record(

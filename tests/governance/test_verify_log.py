@@ -290,8 +290,8 @@ def test_json_columns_are_compared_as_json(history: Cast) -> None:
 
 def test_a_planted_grant_is_named(history: Cast) -> None:
     sql(
-        "INSERT INTO workspaces_toolgrant (permission_id, group_id, content_object_id, created)"
-        " SELECT permission_id, %s, content_object_id, created FROM workspaces_toolgrant LIMIT 1",
+        "INSERT INTO workspaces_toolgrant (permission_id, group_id, content_object_id, created, granted_by)"
+        " SELECT permission_id, %s, content_object_id, created, granted_by FROM workspaces_toolgrant LIMIT 1",
         history.report_bot.group_id,
     )
     (finding,) = findings()

@@ -288,3 +288,12 @@ def test_what_is_readable_follows_the_roles_at_once(cast: Cast) -> None:
     assert access.readable(otto)
     people.set_roles(cast.acme, cast.otto, roles=[], actor=ACTOR)
     assert access.readable(otto) == {}
+
+
+def test_a_grant_says_who_gave_it_and_who_renewed_it(cast: Cast) -> None:
+    bot, tool = cast.report_bot, cast.tools["mail.send"]
+    access.grant(bot, permission="use", obj=tool, actor="cli:root@host")
+    assert tool.grants.get(group=bot.group).granted_by == "cli:root@host"
+    access.grant(bot, permission="use", obj=tool, expires_at=SOON, actor=people.actor_of(cast.olga))
+    assert tool.grants.get(group=bot.group).granted_by == f"person:{cast.olga.public_id}"
+    assert cast.report_bot.agent_roles.get().granted_by == ACTOR

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from audit import log
 from audit.models import Detail, Entry
 from tests.cast import ACTOR, Cast
+from tests.portal import enter
 from tests.workspaces.journal import Journal, entries
 from workspaces import access, people, tenancy
 from workspaces.changes import Change, OtherWorkspace
@@ -181,6 +182,26 @@ def test_deactivation_stands_in_every_log_it_matters_to_and_can_be_undone(cast: 
     assert all(journal.bumped() for journal in journals)
     people.reactivate(cast.rita, actor=ACTOR)
     assert access.may(User.objects.get(pk=cast.rita.pk), "decide", cast.acme)
+
+
+def test_deactivation_ends_sessions_and_links_and_coming_back_does_not_bring_them_back(cast: Cast) -> None:
+    browser, token = enter(cast.rita), people.signin_link(cast.rita, actor=ACTOR)
+    assert browser.get("/admin/").status_code == 200
+    people.deactivate(cast.rita, actor=ACTOR)
+    assert browser.get("/admin/").status_code == 302
+    people.reactivate(cast.rita, actor=ACTOR)
+    assert browser.get("/admin/").status_code == 302
+    with pytest.raises(people.LinkRefused):
+        people.redeem_signin_link(token)
+    assert enter(User.objects.get(pk=cast.rita.pk)).get("/admin/").status_code == 200
+
+
+def test_a_new_signing_key_keeps_sessions_only_while_the_old_one_is_named(cast: Cast, settings: Any) -> None:
+    kept, late, old = enter(cast.olga), enter(cast.olga), settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [old]
+    assert kept.get("/admin/").status_code == 200
+    settings.SECRET_KEY_FALLBACKS = []
+    assert late.get("/admin/").status_code == 302
 
 
 def test_a_password_is_set_and_committed_to_but_not_told(cast: Cast) -> None:

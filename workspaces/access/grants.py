@@ -87,7 +87,7 @@ def grant(
 
     Raises NoSuchPermission and OtherWorkspace."""
     with log.write(holder.workspace.log_id) as entries:
-        applied = put(holder, permission, obj, expires_at, find(holder, permission, obj))
+        applied = put(holder, permission, obj, expires_at, find(holder, permission, obj), actor=actor)
         if not applied.unchanged:
             entries.record("workspaces.grant.added", actor=actor, saved=[applied.row], **naming(holder, obj))
     return applied
@@ -107,7 +107,7 @@ def revoke(holder: Holder, *, permission: str, obj: Target, actor: str) -> bool:
 def set_grants(holder: Holder, wanted: Wanted, *, actor: str) -> bool:
     """Make these the holder's own grants, and no others; False when they were already."""
     with log.write(holder.workspace.log_id) as entries:
-        difference = replace(holder, wanted)
+        difference = replace(holder, wanted, actor=actor)
         if difference.saved:
             entries.record("workspaces.grant.added", actor=actor, saved=difference.saved, **naming(holder))
         if difference.removed:
@@ -118,12 +118,12 @@ def set_grants(holder: Holder, wanted: Wanted, *, actor: str) -> bool:
     return bool(difference)
 
 
-def replace(holder: Holder, wanted: Wanted) -> Difference:
+def replace(holder: Holder, wanted: Wanted, *, actor: str) -> Difference:
     """Save what is wanted and list what is not, inside the caller's write and for the caller's entry."""
     difference = Difference()
     held = {(row.permission.codename, row.content_object): row for row in own_grants(holder)}
     for (permission, obj), expires_at in wanted.items():
-        applied = put(holder, permission, obj, expires_at, held.pop((permission, obj), None))
+        applied = put(holder, permission, obj, expires_at, held.pop((permission, obj), None), actor=actor)
         if not applied.unchanged:
             difference.saved.append(applied.row)
     difference.removed += held.values()
@@ -131,9 +131,15 @@ def replace(holder: Holder, wanted: Wanted) -> Difference:
 
 
 def put(
-    holder: Holder, permission: str, obj: Target, expires_at: datetime | None, row: GrantRow | None
+    holder: Holder,
+    permission: str,
+    obj: Target,
+    expires_at: datetime | None,
+    row: GrantRow | None,
+    *,
+    actor: str,
 ) -> Applied[GrantRow]:
-    """The holder's row for this permission (None: a new one) with this end."""
+    """The holder's row for this permission (None: a new one) with this end, and who gave it."""
     if permission not in ({USE} if isinstance(obj, Tool) else ACTIONS):
         raise NoSuchPermission(f"{permission!r} cannot be granted on the {type(obj).__name__.lower()} {obj}.")
     if obj.workspace_id != holder.workspace_id:
@@ -141,13 +147,19 @@ def put(
     if row is None:
         model: type[Any] = ToolGrant if isinstance(obj, Tool) else ResourceGrant
         declared = permissions_on(type(obj))[permission]
-        row = model(group=holder.group, permission=declared, content_object=obj, expires_at=expires_at)
+        row = model(
+            group=holder.group,
+            permission=declared,
+            content_object=obj,
+            expires_at=expires_at,
+            granted_by=actor,
+        )
         row.save()
         return Applied(row, Change.CREATED)
     if row.expires_at == expires_at:
         return Applied(row, Change.UNCHANGED)
-    row.expires_at = expires_at
-    row.save(update_fields=["expires_at"])
+    row.expires_at, row.granted_by = expires_at, actor
+    row.save(update_fields=["expires_at", "granted_by"])
     return Applied(row, Change.CHANGED)
 
 
