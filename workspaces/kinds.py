@@ -94,7 +94,8 @@ def register_catalog() -> None:
             private=private,
             touches=lambda row, name=name: (name, row.pk),  # type: ignore[misc]
         )
-    register_kind(models.Role, rows_of=rows(models.Role, INSIDE))
+    for model in (models.Role, models.RemovedTool):
+        register_kind(model, rows_of=rows(model, INSIDE))
 
 
 def register_agents() -> None:

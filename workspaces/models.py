@@ -271,6 +271,22 @@ class Tool(models.Model):
         )
 
 
+class RemovedTool(models.Model):
+    """What a tool declared when it was removed: where two people must agree, one of its name is no looser."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200)
+    declaration = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="one_removed_tool_per_name")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (removed)"
+
+
 class Resource(models.Model):
     """A named pattern of resources, such as ``s3://reports/2026/*``."""
 
