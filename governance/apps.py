@@ -8,10 +8,11 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed
-        from governance import approvals, kinds, last_use, mail, reports, second_person, tidying
+        from governance import approvals, kinds, last_use, mail, replays, reports, second_person, tidying
 
         kinds.register()
         second_person.register()
+        owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
         owed.periodic(approvals.expire_due)

@@ -6,6 +6,8 @@ from governance.models import PolicyVersion
 SENTENCES = {
     "governance.policy.drafted": "{actor} drafted a policy.",
     "governance.policy.published": "{actor} published a policy.",
+    "governance.replay.started": "{actor} had a policy judged over recorded calls.",
+    "governance.replay.finished": "A policy was judged over recorded calls: {outcome}.",
     "governance.check.allowed": "{agent} was allowed to use {tool}.",
     "governance.check.denied": "{agent} was denied {tool}.",
     "governance.check.pending": "{agent} waits for people before it may use {tool}.",

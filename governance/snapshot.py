@@ -6,6 +6,7 @@ Behind, so that the caller compiles them outside the lock.
 """
 
 from collections import defaultdict
+from datetime import datetime
 
 from django.db.models import Q
 
@@ -183,6 +184,19 @@ def load_agent(row: Agent) -> AgentEntry:
         key.prefix: KeyEntry(key.pk, bytes(key.digest), key.expires_at, key.revoked_at is not None)
         for key in AgentKey.objects.filter(agent=row)
     }
+    groups = frozenset([row.group_id, *roles])
+    return entry_of(row, tools=granted.tools, resources=granted.resources, keys=keys, groups=groups)
+
+
+def entry_of(
+    row: Agent,
+    *,
+    tools: dict[int, datetime | None],
+    resources: dict[tuple[int, str], datetime | None],
+    keys: dict[str, KeyEntry] | None = None,
+    groups: frozenset[int] = frozenset(),
+) -> AgentEntry:
+    """An agent's row as judged, with these grants."""
     return AgentEntry(
         id=row.pk,
         public_id=row.public_id,
@@ -194,10 +208,10 @@ def load_agent(row: Agent) -> AgentEntry:
         epoch=row.epoch,
         isolated_runs=row.isolated_runs,
         sessions_per_hour=row.sessions_per_hour,
-        keys=keys,
-        groups=frozenset([row.group_id, *roles]),
-        tools=granted.tools,
-        resources=granted.resources,
+        keys=keys or {},
+        groups=groups,
+        tools=tools,
+        resources=resources,
         view={
             "id": row.public_id,
             "name": row.name,
