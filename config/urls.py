@@ -11,6 +11,6 @@ urlpatterns = [
     path("signin/<str:token>/", views.sign_in, name="sign_in"),
     path("admin/live/<slug:slug>/", views.live, name="live"),
     path("admin/", admin.site.urls),
-    path("api/v1/", include("governance.urls_api")),
+    path("api/v1/", include("config.urls_api")),
     path("", include("governance.urls")),
 ]

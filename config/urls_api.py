@@ -1,12 +1,77 @@
-"""Addresses of the portal's JSON API, below /api/v1/."""
+"""Every address of the portal's JSON API, below /api/v1/."""
+
+from typing import Any
 
 from django.urls import path, re_path
+from django.urls.resolvers import URLPattern
 
-from governance import api
+from audit.api.document import Document, browse
+from audit.api.entries import Entries, Logs, OneEntry
+from audit.api.views import NothingHere
+from billing.api import Budgets, OneBudget
+from governance.api import approvals, containment, decisions, policies
+from workspaces.access.pages import signed_in_page
+from workspaces.api import agents, catalog, people
+
+WORKSPACE = "workspaces/<slug:slug>"
+AGENT = f"{WORKSPACE}/agents/<str:agent>"
+APPROVAL = f"{WORKSPACE}/approvals/<str:approval>"
+DECISION = f"{WORKSPACE}/decisions/<int:index>"
+POLICY = f"{WORKSPACE}/policies/<int:number>"
+
+
+def at(address: str, view: Any) -> URLPattern:
+    """A view of the API at an address."""
+    return path(address, view.as_view())
+
 
 urlpatterns = [
-    path("installation/containment", api.InstallationContainment.as_view()),
-    path("workspaces/<slug:slug>/containment", api.WorkspaceContainment.as_view()),
-    path("workspaces/<slug:slug>/agents/<str:public_id>/containment", api.AgentContainment.as_view()),
-    re_path("", api.NothingHere.as_view()),
+    at("me", people.Me),
+    at("tokens", people.Tokens),
+    at("tokens/<str:token>", people.OneToken),
+    at("inbox", approvals.Inbox),
+    at("workspaces", people.Workspaces),
+    at(WORKSPACE, people.OneWorkspace),
+    at(f"{WORKSPACE}/members", people.Members),
+    at(f"{WORKSPACE}/members/<str:person>", people.OneMember),
+    at(f"{WORKSPACE}/reviewer-groups", people.ReviewerGroups),
+    at(f"{WORKSPACE}/reviewer-groups/<str:name>", people.OneReviewerGroup),
+    at(f"{WORKSPACE}/lists", catalog.Lists),
+    at(f"{WORKSPACE}/lists/<str:name>", catalog.OneList),
+    at(f"{WORKSPACE}/tools", catalog.Tools),
+    at(f"{WORKSPACE}/tools/<str:public_id>", catalog.OneTool),
+    at(f"{WORKSPACE}/resources", catalog.Resources),
+    at(f"{WORKSPACE}/resources/<str:public_id>", catalog.OneResource),
+    at(f"{WORKSPACE}/roles", catalog.Roles),
+    at(f"{WORKSPACE}/roles/<path:name>", catalog.OneRole),
+    at(f"{WORKSPACE}/agents", agents.Agents),
+    at(AGENT, agents.OneAgent),
+    at(f"{AGENT}/keys", agents.Keys),
+    at(f"{AGENT}/keys/<str:key>", agents.OneKey),
+    at(f"{AGENT}/keys/<str:key>/rotate", agents.KeyRotation),
+    at(f"{AGENT}/roles", agents.AgentRoles),
+    at(f"{AGENT}/grants", agents.Grants),
+    at(f"{AGENT}/grants/<str:permission>/<str:target>", agents.OneGrant),
+    at(f"{AGENT}/containment", containment.AgentContainment),
+    at(f"{WORKSPACE}/policies", policies.Policies),
+    at(POLICY, policies.OnePolicy),
+    at(f"{POLICY}/publish", policies.PolicyPublication),
+    at(f"{POLICY}/redraft", policies.PolicyAgain),
+    at(f"{WORKSPACE}/approvals", approvals.Approvals),
+    at(APPROVAL, approvals.OneApproval),
+    at(f"{APPROVAL}/content", approvals.ApprovalContent),
+    at(f"{APPROVAL}/decide", approvals.ApprovalDecision),
+    at(f"{WORKSPACE}/decisions", decisions.Decisions),
+    at(DECISION, decisions.OneDecision),
+    at(f"{DECISION}/content", decisions.DecisionContent),
+    at(f"{WORKSPACE}/budgets", Budgets),
+    at(f"{WORKSPACE}/budgets/<str:budget>", OneBudget),
+    at(f"{WORKSPACE}/containment", containment.WorkspaceContainment),
+    at("installation/containment", containment.InstallationContainment),
+    at("logs", Logs),
+    at("logs/<uuid:uuid>/entries", Entries),
+    at("logs/<uuid:uuid>/entries/<int:index>", OneEntry),
+    path("openapi.json", Document.as_view(), name="api-document"),
+    path("docs/", signed_in_page(browse), name="api-docs"),
+    re_path("", NothingHere.as_view()),
 ]

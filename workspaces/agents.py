@@ -24,9 +24,13 @@ PERSON = "person:"
 class TooManyKeys(Exception):
     """An agent has two live keys at most: the one in use, and the one that takes its place."""
 
+    code, status = "too_many_keys", 409
+
 
 class AgentRevoked(Exception):
     """A revoked agent is so for good; it gets no key again."""
+
+    code, status = "agent_revoked", 409
 
 
 class NotYoursToGive(Exception):

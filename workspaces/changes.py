@@ -39,6 +39,8 @@ class Applied(Generic[Row]):
 class OtherWorkspace(ValueError):
     """Two things that belong to different workspaces were to be joined."""
 
+    code, status = "other_workspace", 400
+
 
 class Guarded(Exception):
     """A rule rests on this as it is, and who asks may not change that alone."""

@@ -112,6 +112,8 @@ class ToolDeclaration:
 class DeclarationError(ValueError):
     """A declaration with problems, each with the path to its place in the written form."""
 
+    code, status = "bad_declaration", 400
+
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, p.path)) or 'tool'}: {p.message}" for p in problems))
         self.problems = problems

@@ -17,6 +17,8 @@ SENTENCES = {
     "workspaces.person.changed": "{actor} changed a person.",
     "workspaces.person.signed_in": "{actor} signed in.",
     "workspaces.link.created": "{actor} made a one-time sign-in link for a person.",
+    "workspaces.token.created": "{actor} created a token for the API.",
+    "workspaces.token.revoked": "{actor} revoked a token for the API.",
     "workspaces.member.changed": "{actor} changed what a person may do here.",
     "workspaces.reviewers.changed": "{actor} changed a reviewer group.",
     "workspaces.list.changed": "{actor} changed a named list.",
@@ -60,10 +62,16 @@ def people_of(log_id: int) -> QuerySet[Any]:
     return models.User.objects.all() if here else models.User.objects.none()
 
 
+def tokens_of(log_id: int) -> QuerySet[Any]:
+    """Every token of the API, for the installation's log; none for any other."""
+    return models.ApiToken.objects.filter(user__in=people_of(log_id))
+
+
 def register_places_and_people() -> None:
     """The installation, workspaces, and who is what in them."""
     register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"), private=REASON)
     register_kind(models.User, rows_of=people_of, private=("email", "name", "password"), omit=("last_login",))
+    register_kind(models.ApiToken, rows_of=tokens_of, private=("name",))
     register_kind(
         models.Workspace,
         rows_of=rows(models.Workspace, "log_id"),

@@ -43,6 +43,8 @@ _STARS = re.compile(r"\*{2,}")
 class PatternError(ValueError):
     """A pattern that is malformed, or could never match a normalized resource. The message says why."""
 
+    code, status = "bad_pattern", 400
+
 
 class Pattern:
     """A compiled pattern. `text` is what was written, `canonical` its one spelling."""

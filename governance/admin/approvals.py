@@ -1,22 +1,22 @@
 """The approvals inbox: what waits for the person first, and each call as its reviewers judge it."""
 
-from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.timesince import timeuntil
 
 from audit.admin.pages import PortalChangeList, display
-from audit.details import read_detail
-from governance import approvals, disclosures, presentation, reviewers
+from governance import approvals, disclosures, presentation
 from governance.approvals import NotAReviewer, NotPending
 from governance.models import Approval, DecisionRecord, Vote
+from governance.readings import of_status, progress, sees_content, status_of, votes
+from governance.readings import waits_at as waits_at
 from workspaces.access import Forbidden, may
 from workspaces.access.admin import ScopedAdmin, WorkspaceFilter, act, filled, person_of
 from workspaces.admin.catalog import RISK_LABELS
@@ -33,13 +33,6 @@ STATUS_LABELS = {
 }
 FOR_YOU, WAITING, SETTLED = range(3)
 COMMENT_LENGTH = 2000
-
-
-def waits_at(now: datetime) -> Q:
-    """Approvals that can still be decided: not those which a containment step has voided, or that ran out,
-    whether or not the sweep has come round."""
-    epoch = F("agent__epoch") + F("workspace__epoch")
-    return Q(status=Approval.Status.PENDING, expires_at__gt=now, epoch=epoch)
 
 
 class AnswerForm(forms.Form):
@@ -66,19 +59,8 @@ class StatusFilter(SimpleListFilter):
             yield {"selected": self.value() == value, "query_string": query, "display": label}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now, pending = timezone.now(), Q(status=Approval.Status.PENDING)
-        match self.value():
-            case None:
-                return queryset.filter(waits_at(now))
-            case "all":
-                return queryset
-            case Approval.Status.EXPIRED:
-                return queryset.filter(Q(status=Approval.Status.EXPIRED) | pending & Q(expires_at__lte=now))
-            case Approval.Status.CANCELLED:
-                void = pending & Q(expires_at__gt=now) & ~waits_at(now)
-                return queryset.filter(Q(status=Approval.Status.CANCELLED) | void)
-            case status:
-                return queryset.filter(status=status)
+        word = self.value() or "waiting"
+        return queryset if word == "all" else queryset.filter(of_status(word, timezone.now()))
 
 
 class Inbox(PortalChangeList):
@@ -129,7 +111,7 @@ class ApprovalAdmin(ScopedAdmin):
     def shown_status(self, approval: Any) -> str:
         if approval.rank == FOR_YOU:
             return "waits for you"
-        return status_of(approval, timezone.now())[0]
+        return status_of(approval, timezone.now())
 
     @display(description="Time left")
     def time_left(self, approval: Any) -> str:
@@ -145,7 +127,7 @@ class ApprovalAdmin(ScopedAdmin):
             "title": f"{approval.agent.name}: {presentation.visible(approval.tool)}",
             "opts": self.opts,
             "approval": approval,
-            "status": status_of(approval, now),
+            "status": (word := status_of(approval, now), STATUS_LABELS[word]),
             "may_decide": approvals.may_decide(person, approval, now),
             "comment_length": COMMENT_LENGTH,
             "requirements": progress(approval),
@@ -194,14 +176,6 @@ class ApprovalAdmin(ScopedAdmin):
         messages.success(request, f"{said} {rest}")
 
 
-def sees_content(person: User, approval: Approval) -> bool:
-    """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
-    if may(person, "view_content", approval.agent):
-        return True
-    named = any(reviewers.counts(each, person.pk, approval) for each in approval.requirements)
-    return named and may(person, "decide", approval.workspace)
-
-
 def question(person: User, approval: Approval) -> dict[str, Any]:
     """What is asked: with what was sent, which is recorded as read, for who may see that."""
     if not sees_content(person, approval):
@@ -216,53 +190,3 @@ def question(person: User, approval: Approval) -> dict[str, Any]:
     )
     shown = presentation.question(approval)
     return {"may_see_content": True, "asked": shown.asked, "question": shown}
-
-
-def status_of(approval: Approval, now: datetime) -> tuple[str, str]:
-    """The status in words, and its color: what ran out or is void says so before the sweep has come round."""
-    word = str(approval.status)
-    if approval.status == Approval.Status.PENDING:
-        void = approval.epoch != approvals.current_epoch(approval.agent, approval.workspace)
-        word = "expired" if approval.expires_at <= now else "cancelled" if void else "waiting"
-    return word, STATUS_LABELS[word]
-
-
-def progress(approval: Approval) -> list[dict[str, Any]]:
-    """Each requirement: how many approvals it has of how many, and whose are still missing."""
-    approved = reviewers.approvers(approval)
-    answered = {vote.person_id for vote in approval.votes.all()}
-    named = {key for requirement in approval.requirements for key in requirement["reviewers"]}
-    people = User.objects.in_bulk(named)
-    shown = []
-    for requirement in approval.requirements:
-        counting = [key for key in requirement["reviewers"] if reviewers.counts(requirement, key, approval)]
-        missing = [people[key] for key in counting if key in people and key not in answered]
-        got = sum(key in approved for key in counting)
-        shown.append(
-            {
-                "rule": presentation.visible(requirement["rule"]),
-                "quorum": requirement["quorum"],
-                "got": got,
-                "met": got >= requirement["quorum"],
-                "missing": [presentation.visible(str(person)) for person in missing],
-            }
-        )
-    return shown
-
-
-def votes(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
-    """Who answered what, how they were known, and their words for who may see content."""
-    return [
-        {
-            "person": presentation.visible(str(vote.person)),
-            "approve": vote.approve,
-            "known_by": vote.get_known_by_display(),
-            "created": vote.created,
-            "comment": presentation.visible(
-                str(read_detail(approval.workspace.log_id, vote.entry_index).get("comment", "")), keep=" \n"
-            )
-            if content
-            else "",
-        }
-        for vote in approval.votes.select_related("person").order_by("pk")
-    ]

@@ -22,23 +22,12 @@ from audit.admin.pages import PortalChangeList, display
 from audit.models import Entry
 from governance import disclosures, presentation
 from governance.admin.naming import annotate, told
-from governance.models import Approval, Decision, DecisionRecord, PolicyVersion
-from governance.rules import RuleErrors
-from governance.ruleset import RuleSet
+from governance.models import Approval, Decision, DecisionRecord
+from governance.readings import CHECKS as CHECKS
+from governance.readings import VERDICTS, judged, named_resources
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import person_of
-from workspaces.models import Agent, Resource, Workspace
-from workspaces.patterns import PatternError
-
-VERDICTS = {
-    "governance.check.allowed": ("allowed", "success"),
-    "governance.check.denied": ("denied", "danger"),
-    "governance.check.pending": ("waits", "warning"),
-    "governance.check.simulated": ("simulated", "info"),
-    "governance.check.throttled": ("throttled", "warning"),
-}
-CHECKS = tuple(VERDICTS)
-RESULTS = {"m": "matched", ".": "did not match", "e": "its condition failed, which counts as matched"}
+from workspaces.models import Agent, Workspace
 
 
 class NamedEntries(PortalChangeList):
@@ -195,35 +184,3 @@ class DecisionAdmin(EntryAdmin):
             "context": presentation.pretty(detail["context"]) if detail.get("context") else "",
             "messages_told": [each.get("message", "") for each in detail.get("reasons", ())],
         }
-
-
-def judged(
-    data: dict[str, Any], entry: Entry, agent: Agent | None, workspace: Workspace
-) -> list[tuple[str, str, str]]:
-    """(rule, effect, result) of every candidate rule, from the version that judged. Empty where the agent has
-    changed so that the candidates cannot be told any more."""
-    version = PolicyVersion.objects.filter(workspace=workspace, digest=data.get("policy", "")).first()
-    results = data.get("rules", "")
-    if version is None or agent is None or not results:
-        return []
-    patterns = dict(Resource.objects.filter(workspace=workspace).values_list("name", "pattern"))
-    try:
-        rules = RuleSet(version.content, patterns)
-    except (RuleErrors, PatternError):
-        return []
-    candidates = rules.candidates(entry.tool, agent.name, frozenset(agent.labels))
-    if len(candidates) != len(results):
-        return []
-    return [
-        (each.rule.name, each.rule.effect.value, RESULTS[letter])
-        for each, letter in zip(candidates, results, strict=True)
-    ]
-
-
-def named_resources(data: dict[str, Any], workspace: Workspace) -> list[str]:
-    """Names of the granted resources that an entry lists by public id."""
-    ids = data.get("resources", ())
-    names = dict(
-        Resource.objects.filter(workspace=workspace, public_id__in=ids).values_list("public_id", "name")
-    )
-    return [names.get(each, each) for each in dict.fromkeys(ids)]

@@ -1,121 +1,58 @@
-"""The portal's JSON API: containment, and how every refusal looks (RFC 9457)."""
+"""Steps on the containment ladder."""
 
-import logging
-from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ErrorDetail
-from rest_framework.exceptions import ValidationError as Invalid
-from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView, set_rollback
 
+from audit.api.problems import Exact
 from governance import containment
 from workspaces import tenancy
-from workspaces.access import NotVisible, get_agent, get_workspace
-from workspaces.models import Standing, User
-from workspaces.people import actor_of
-
-logger = logging.getLogger(__name__)
-
-INVALID = "Some fields of the request are wrong; errors names them."
+from workspaces.access import get_agent
+from workspaces.api.views import OPERATOR, VIEW, InstallationView, PersonView, WorkspaceView, found
+from workspaces.models import Standing
 
 
-def problem(exc: Exception, context: dict[str, Any]) -> Response:
-    """The REST framework's exception handler: any exception as an RFC 9457 problem document.
-
-    ``type`` is about:blank with the status's own title; ``code`` is the stable name that programs read. Our
-    exceptions carry ``status`` and ``code``; what nobody expected is logged and says nothing of itself.
-    """
-    set_rollback()
-    status, code, detail = described(exc)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("An API request failed.", exc_info=exc)
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "code": code,
-        "detail": detail if detail.endswith(".") else f"{detail}.",
-    }
-    if isinstance(exc, Invalid):
-        document["errors"] = exc.detail
-    headers = {}
-    if wait := getattr(exc, "wait", None):
-        headers["Retry-After"] = str(int(wait))
-    if authenticate := getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = authenticate
-    return Response(document, status=status, headers=headers, content_type="application/problem+json")
-
-
-def described(exc: Exception) -> tuple[int, str, str]:
-    """Status, code and sentence of an exception."""
-    match exc:
-        case Invalid():
-            return 400, "invalid_request", INVALID
-        case APIException():
-            code = exc.detail.code if isinstance(exc.detail, ErrorDetail) else None
-            return exc.status_code, code or exc.default_code, str(exc.detail)
-        case Http404():
-            return 404, "not_found", str(exc) or "There is nothing here."
-        case PermissionDenied():
-            return 403, "permission_denied", str(exc) or "You may not do this."
-        case ValidationError():
-            return 400, "invalid_request", " ".join(exc.messages)
-    status, code = getattr(exc, "status", None), getattr(exc, "code", None)
-    if isinstance(status, int) and isinstance(code, str):
-        return status, code, str(exc)
-    return 500, "internal_error", "Something went wrong here; it was logged, and nothing was changed."
-
-
-class Exact(serializers.Serializer[Any]):
-    """A serializer that refuses fields it does not know, as the gate does."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        values = super().to_internal_value(data)
-        if unknown := sorted(set(data) - set(self.fields)):
-            raise Invalid({name: ErrorDetail("There is no such field.", "unknown_field") for name in unknown})
-        return values
-
-
-class StepSerializer(Exact):
+class StepDocument(Exact):
     """A step that is asked for; whether it may be taken is judged by ``containment``, for every door."""
 
     standing = serializers.ChoiceField(choices=Standing.choices)
     reason = serializers.CharField(max_length=containment.LONGEST_REASON)
-    until = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False, help_text="The end of an observation, within 14 days.")
 
 
-class IsAdministrator(BasePermission):
-    """Superusers administer the installation, and hold no workspace."""
+class TakenStep(serializers.Serializer[Any]):
+    """What became of it. Both moments, for whoever has to account for them."""
 
-    message = "Only an administrator of the installation may do this."
+    scope = serializers.ChoiceField(["agent", "workspace", "installation"])
+    standing = serializers.ChoiceField(choices=Standing.choices)
+    previous = serializers.ChoiceField(choices=Standing.choices)
+    changed = serializers.BooleanField()
+    entry = serializers.IntegerField(allow_null=True, help_text="The index of its entry in the scope's log.")
+    requested_at = serializers.DateTimeField()
+    confirmed_at = serializers.DateTimeField()
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return bool(request.user.is_authenticated and request.user.is_superuser)
+
+described = extend_schema_view(post=extend_schema(responses={200: TakenStep}))
 
 
-class ContainmentView(APIView):
-    """POST ``{"standing", "reason", "until"?}``: take a step on the ladder."""
+class ContainmentView(PersonView):
+    """Takes a step."""
 
-    permission_classes = [IsAuthenticated]
+    serializer_class = StepDocument
 
     def take(self, request: Request, scope: containment.Scope) -> Response:
         """Take the step and say what became of it."""
-        assert isinstance(request.user, User)  # IsAuthenticated saw to that
-        asked = StepSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        asked = self.read(request)
         step = containment.set_standing(
             scope,
-            asked.validated_data["standing"],
-            reason=asked.validated_data["reason"],
-            until=asked.validated_data.get("until"),
-            actor=actor_of(request.user),
-            person=request.user,
+            asked["standing"],
+            reason=asked["reason"],
+            until=asked.get("until"),
+            actor=self.actor,
+            person=self.person,
         )
         return Response(
             {
@@ -130,39 +67,36 @@ class ContainmentView(APIView):
         )
 
 
-class WorkspaceContainment(ContainmentView):
-    """Containment of a whole workspace."""
+@described
+class WorkspaceContainment(WorkspaceView, ContainmentView):
+    """Containment of a whole workspace: ``tighten`` and ``loosen`` are asked by direction."""
+
+    permission = {"POST": VIEW}
 
     def post(self, request: Request, slug: str) -> Response:
-        return self.take(request, get_workspace(request.user, slug))
+        """Put the workspace on a step of the ladder."""
+        return self.take(request, self.workspace)
 
 
-class AgentContainment(ContainmentView):
-    """Containment of one agent."""
+@described
+class AgentContainment(WorkspaceView, ContainmentView):
+    """Containment of one agent: ``tighten`` and ``loosen`` are asked by direction."""
 
-    def post(self, request: Request, slug: str, public_id: str) -> Response:
-        agent = get_agent(request.user, public_id)
-        if agent.workspace.slug != slug:
-            raise NotVisible("There is no such agent.")
-        return self.take(request, agent)
+    permission = {"POST": VIEW}
+
+    def post(self, request: Request, slug: str, agent: str) -> Response:
+        """Put the agent on a step of the ladder."""
+        row = get_agent(self.person, agent)
+        found(row.workspace_id == self.workspace.pk or None, "agent")
+        return self.take(request, row)
 
 
-class InstallationContainment(ContainmentView):
+@described
+class InstallationContainment(InstallationView, ContainmentView):
     """Containment of everything at once."""
 
-    permission_classes = [IsAuthenticated, IsAdministrator]
+    permission = {"POST": OPERATOR}
 
     def post(self, request: Request) -> Response:
-        assert isinstance(request.user, User)
-        return self.take(request, tenancy.install(actor=actor_of(request.user)))
-
-
-class NothingHere(APIView):
-    """Any other address below the API's: a problem document instead of a page."""
-
-    permission_classes = [AllowAny]
-    authentication_classes = []
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse whatever the method."""
-        raise NotVisible("There is nothing at this address of the API.")
+        """Put the whole installation on a step of the ladder."""
+        return self.take(request, tenancy.install(actor=self.actor))

@@ -56,8 +56,8 @@ ACME, AGENT = "/api/v1/workspaces/acme/containment", "/api/v1/workspaces/acme/ag
 STEP = {"standing": "suspended", "reason": "It behaves oddly."}
 # Who asks, method, path, body, status, code.
 AT_THE_PORTAL: list[tuple[str, str, str, Any, int, str]] = [
-    ("", "POST", ACME, STEP, 403, "not_authenticated"),
-    ("", "POST", "/api/v1/installation/containment", STEP, 403, "not_authenticated"),
+    ("", "POST", ACME, STEP, 401, "not_authenticated"),
+    ("", "POST", "/api/v1/installation/containment", STEP, 401, "not_authenticated"),
     ("", "GET", "/api/v1/", None, 404, "not_found"),
     ("olga", "GET", "/api/v1/wishes", None, 404, "not_found"),
     ("olga", "POST", "/api/v1/workspaces/acme/wishes/", STEP, 404, "not_found"),

@@ -1,4 +1,4 @@
-"""docs/openapi.json is what the gate does: its paths, its request fields, and every answer it gives here."""
+"""gate/openapi.json is what the gate does: its paths, its request fields, and every answer it gives here."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from workspaces import agents
 __all__ = ["gate", "policy", "reporter", "support"]  # fixtures of the gate's own tests
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "docs/openapi.json").read_text())
+DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "gate/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 TYPES = {"string": str, "object": dict, "array": list, "boolean": bool}
 

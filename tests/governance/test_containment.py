@@ -347,7 +347,7 @@ def test_what_a_person_may_not_see_is_not_there(cast: Cast) -> None:
 
 def test_refusals_of_the_api_are_problem_documents(cast: Cast) -> None:
     path = "workspaces/acme/containment"
-    assert_problem(post(None, path), 403, "not_authenticated")
+    assert_problem(post(None, path), 401, "not_authenticated")
     assert_problem(post(cast.olga, "installation/containment"), 403, "permission_denied")
     post(cast.otto, path)
     loosen = {"standing": "active", "reason": "r"}

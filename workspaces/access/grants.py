@@ -42,6 +42,8 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 class NoSuchPermission(ValueError):
     """A tool can be used; a resource can be read, written, deleted, executed, sent to or spent on."""
 
+    code, status = "no_such_permission", 400
+
 
 @dataclass(slots=True)
 class Difference:

@@ -18,6 +18,7 @@ Visitor: TypeAlias = User | AnonymousUser
 
 OWN_AGENTS = "_own_agents"
 CACHE = "_permissions_by_workspace"
+CONFINED = "_confined_to"
 
 
 class NotVisible(Http404):
@@ -60,7 +61,7 @@ def permissions_everywhere(user: Visitor) -> dict[int, frozenset[str]]:
     held: dict[int, frozenset[str]] | None = user.__dict__.get(CACHE)
     if held is None:
         gathered: dict[int, set[str]] = {}
-        rows = WorkspacePermission.objects.filter(user=user)
+        rows = WorkspacePermission.objects.filter(user=user, **confinement(user, "content_object"))
         for workspace, codename in rows.values_list("content_object_id", "permission__codename"):
             gathered.setdefault(workspace, set()).add(codename)
         held = user.__dict__[CACHE] = {workspace: frozenset(names) for workspace, names in gathered.items()}
@@ -72,12 +73,25 @@ def forget(user: Visitor) -> None:
     user.__dict__.pop(CACHE, None)
 
 
+def confine(user: User, workspace_id: int) -> None:
+    """Leave this user object one workspace and no other: it came with a token for that one alone."""
+    user.__dict__[CONFINED] = workspace_id
+    forget(user)
+
+
+def confinement(user: User, column: str) -> dict[str, int]:
+    """What a query of workspaces adds for somebody who is confined to one."""
+    return {column: user.__dict__[CONFINED]} if CONFINED in user.__dict__ else {}
+
+
 def workspaces_for(user: Visitor, permission: str = VIEW) -> QuerySet[Workspace]:
     """The workspaces in which a person has a permission."""
     if not isinstance(user, User) or not user.is_active:
         return Workspace.objects.none()
     return Workspace.objects.filter(
-        workspacepermission__user=user, workspacepermission__permission__codename=permission
+        workspacepermission__user=user,
+        workspacepermission__permission__codename=permission,
+        **confinement(user, "pk"),
     )
 
 
@@ -111,7 +125,10 @@ def readable(user: Visitor) -> dict[int, set[str] | None]:
     if not isinstance(user, User):
         return {}
     rows = WorkspacePermission.objects.filter(
-        user=user, user__is_active=True, permission__codename__in=[VIEW, "view_log"]
+        user=user,
+        user__is_active=True,
+        permission__codename__in=[VIEW, "view_log"],
+        **confinement(user, "content_object"),
     )
     logs: dict[int, set[str] | None] = {}
     for log_id, codename in rows.values_list("content_object__log_id", "permission__codename"):

@@ -1,0 +1,1 @@
+"""The portal's JSON API: approvals, decisions, policies and containment."""

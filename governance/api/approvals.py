@@ -1,0 +1,214 @@
+"""Calls that wait, or waited, for people."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.api.pages import Whole
+from audit.api.problems import Exact
+from audit.api.views import Listing
+from governance import approvals, disclosures, readings
+from governance.models import Approval, Vote
+from workspaces.access import Forbidden
+from workspaces.api.views import SIGNED_IN, VIEW, PersonView, WorkspaceView, found
+from workspaces.models import RISKS
+
+WORDS = [("waiting", "Waiting"), *[each for each in Approval.Status.choices if each[0] != "pending"]]
+LONGEST_COMMENT = 2000
+
+
+class ApprovalDocument(serializers.Serializer[Any]):
+    """An approval, without what was sent."""
+
+    id = serializers.CharField(source="public_id")
+    workspace = serializers.SlugField(source="workspace.slug")
+    agent = serializers.CharField(source="agent.public_id")
+    agent_name = serializers.CharField(source="agent.name")
+    tool = serializers.CharField()
+    action = serializers.CharField()
+    risk = serializers.ChoiceField(RISKS)
+    session = serializers.CharField()
+    status = serializers.SerializerMethodField()
+    decision = serializers.CharField(help_text="The pending decision that asked.")
+    decision_index = serializers.IntegerField(source="entry_index", help_text="Of its entry in the log.")
+    created = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    settled_at = serializers.DateTimeField(allow_null=True)
+    used_by = serializers.CharField(help_text="The decision that used it, or empty.")
+
+    @extend_schema_field(serializers.ChoiceField(WORDS))
+    def get_status(self, approval: Approval) -> str:
+        """As it is at this moment, whether or not the sweep has come round."""
+        return readings.status_of(approval, timezone.now())
+
+
+class RequirementDocument(serializers.Serializer[Any]):
+    """What one rule asks."""
+
+    rule = serializers.CharField()
+    quorum = serializers.IntegerField()
+    got = serializers.IntegerField()
+    met = serializers.BooleanField()
+    missing = serializers.ListField(child=serializers.CharField(), help_text="Who may still answer, by name.")
+
+
+class VoteDocument(serializers.Serializer[Any]):
+    """One reviewer's answer."""
+
+    person = serializers.CharField(help_text="By name.")
+    approve = serializers.BooleanField()
+    known_by = serializers.CharField()
+    created = serializers.DateTimeField()
+    comment = serializers.CharField(help_text="Empty for who may not see content.")
+
+
+class WholeApprovalDocument(ApprovalDocument):
+    """An approval with its answers."""
+
+    requirements = serializers.SerializerMethodField()
+    votes = serializers.SerializerMethodField()
+    may_decide = serializers.SerializerMethodField(help_text="Whether your answer would count now.")
+
+    @extend_schema_field(RequirementDocument(many=True))
+    def get_requirements(self, approval: Approval) -> Any:
+        """By rule."""
+        return readings.progress(approval)
+
+    @extend_schema_field(VoteDocument(many=True))
+    def get_votes(self, approval: Approval) -> Any:
+        """In the order in which they were given."""
+        content = readings.sees_content(self.context["view"].person, approval)
+        return VoteDocument(readings.votes(approval, content=content), many=True).data
+
+    def get_may_decide(self, approval: Approval) -> bool:
+        """Judged again when the answer comes."""
+        return approvals.may_decide(self.context["view"].person, approval, timezone.now())
+
+
+class ApprovalFilter(django_filters.FilterSet):
+    """Approvals by what asked, and by how they stand."""
+
+    status = django_filters.ChoiceFilter(choices=WORDS, method="of_status")
+    agent = django_filters.CharFilter(field_name="agent__public_id")
+    tool = django_filters.CharFilter()
+    risk = django_filters.ChoiceFilter(choices=RISKS)
+
+    class Meta:
+        model = Approval
+        fields: list[str] = []
+
+    def of_status(self, rows: QuerySet[Approval], name: str, value: str) -> QuerySet[Approval]:
+        """As it is told, not as it is stored."""
+        return rows.filter(readings.of_status(value, timezone.now()))
+
+
+class ApprovalRows(WorkspaceView):
+    """The approvals of the workspace."""
+
+    def get_queryset(self) -> QuerySet[Approval]:
+        return Approval.objects.filter(workspace=self.workspace).select_related("agent", "workspace")
+
+    def approval(self) -> Approval:
+        """The approval of the address. Raises NotVisible."""
+        rows = self.get_queryset().filter(public_id=self.kwargs["approval"])
+        row: Approval = found(rows.first(), "approval")
+        return row
+
+
+class Approvals(ApprovalRows, Listing):
+    """The workspace's approvals, the newest first."""
+
+    permission = {"GET": VIEW}
+    serializer_class = ApprovalDocument
+    filterset_class = ApprovalFilter
+    order = "-pk"
+
+
+class Inbox(PersonView, Listing):
+    """What you may decide now, in all of your workspaces, the nearest deadline first."""
+
+    permission = {"GET": SIGNED_IN}
+    serializer_class = ApprovalDocument
+    pagination_class = Whole
+
+    def get_queryset(self) -> QuerySet[Approval]:
+        return approvals.inbox(self.person).select_related("agent", "workspace")
+
+
+class OneApproval(ApprovalRows):
+    """One approval."""
+
+    permission = {"GET": VIEW}
+    serializer_class = WholeApprovalDocument
+
+    def get(self, request: Request, slug: str, approval: str) -> Response:
+        """How it stands, and who answered what."""
+        return self.shown(self.approval())
+
+
+class CallDocument(serializers.Serializer[Any]):
+    """What was sent, as the log's Detail has it; what was withheld or erased is not there."""
+
+    arguments = serializers.JSONField(required=False)
+    resources = serializers.ListField(child=serializers.CharField(), required=False)
+    reason = serializers.CharField(required=False)
+    on_behalf_of = serializers.CharField(required=False)
+    context = serializers.JSONField(required=False)
+
+
+CONTENT = tuple(CallDocument().fields)
+
+
+class ApprovalContent(ApprovalRows):
+    """What was sent."""
+
+    permission = {"GET": VIEW}
+    serializer_class = CallDocument
+
+    def get(self, request: Request, slug: str, approval: str) -> Response:
+        """What was sent, for who may see it: by role, or because their answer counts. The reading is recorded."""
+        row = self.approval()
+        if not readings.sees_content(self.person, row):
+            raise Forbidden("Your roles do not let you see what was sent; ask an owner of the workspace.")
+        detail = disclosures.disclose(
+            self.workspace.log_id,
+            row.entry_index,
+            person=self.person,
+            agent=row.agent.public_id,
+            tool=row.tool,
+        )
+        return Response({name: detail[name] for name in CONTENT if detail.get(name) is not None})
+
+
+class AnswerDocument(Exact):
+    """A reviewer's answer."""
+
+    approve = serializers.BooleanField()
+    comment = serializers.CharField(max_length=LONGEST_COMMENT, default="", allow_blank=True)
+
+
+class ApprovalDecision(ApprovalRows):
+    """Answers to one approval."""
+
+    permission = {"POST": VIEW}
+    serializer_class = WholeApprovalDocument
+
+    @extend_schema(request=AnswerDocument)
+    def post(self, request: Request, slug: str, approval: str) -> Response:
+        """Give your answer. It counts where a rule names you and your roles let you decide."""
+        values = self.read(request, AnswerDocument)
+        approvals.decide(
+            self.approval(),
+            person=self.person,
+            approve=values["approve"],
+            comment=values["comment"],
+            known_by=Vote.KnownBy.SESSION,
+            actor=self.actor,
+        )
+        return self.shown(self.approval())

@@ -1,0 +1,136 @@
+"""Approvals and decisions as one person may read them, whatever door they come through."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q
+
+from audit.details import read_detail
+from audit.models import Entry
+from governance import approvals, presentation, reviewers
+from governance.models import Approval, PolicyVersion
+from governance.rules import RuleErrors
+from governance.ruleset import RuleSet
+from workspaces.access import may
+from workspaces.models import Agent, Resource, User, Workspace
+from workspaces.patterns import PatternError
+
+VERDICTS = {
+    "governance.check.allowed": ("allowed", "success"),
+    "governance.check.denied": ("denied", "danger"),
+    "governance.check.pending": ("waits", "warning"),
+    "governance.check.simulated": ("simulated", "info"),
+    "governance.check.throttled": ("throttled", "warning"),
+}
+CHECKS = tuple(VERDICTS)
+RESULTS = {"m": "matched", ".": "did not match", "e": "its condition failed, which counts as matched"}
+
+
+def waits_at(now: datetime) -> Q:
+    """Approvals that can still be decided: not those which a containment step has voided, or that ran out,
+    whether or not the sweep has come round."""
+    epoch = F("agent__epoch") + F("workspace__epoch")
+    return Q(status=Approval.Status.PENDING, expires_at__gt=now, epoch=epoch)
+
+
+def of_status(word: str, now: datetime) -> Q:
+    """Approvals of a status, as ``status_of`` tells it."""
+    status, pending = Approval.Status, Q(status=Approval.Status.PENDING)
+    match word:
+        case "waiting":
+            return waits_at(now)
+        case status.EXPIRED:
+            return Q(status=status.EXPIRED) | pending & Q(expires_at__lte=now)
+        case status.CANCELLED:
+            return Q(status=status.CANCELLED) | pending & Q(expires_at__gt=now) & ~waits_at(now)
+    return Q(status=word)
+
+
+def sees_content(person: User, approval: Approval) -> bool:
+    """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
+    if may(person, "view_content", approval.agent):
+        return True
+    named = any(reviewers.counts(each, person.pk, approval) for each in approval.requirements)
+    return named and may(person, "decide", approval.workspace)
+
+
+def status_of(approval: Approval, now: datetime) -> str:
+    """The status in a word: what ran out or is void says so before the sweep has come round."""
+    word = str(approval.status)
+    if approval.status == Approval.Status.PENDING:
+        void = approval.epoch != approvals.current_epoch(approval.agent, approval.workspace)
+        word = "expired" if approval.expires_at <= now else "cancelled" if void else "waiting"
+    return word
+
+
+def progress(approval: Approval) -> list[dict[str, Any]]:
+    """Each requirement: how many approvals it has of how many, and whose are still missing."""
+    approved = reviewers.approvers(approval)
+    answered = {vote.person_id for vote in approval.votes.all()}
+    named = {key for requirement in approval.requirements for key in requirement["reviewers"]}
+    people = User.objects.in_bulk(named)
+    shown = []
+    for requirement in approval.requirements:
+        counting = [key for key in requirement["reviewers"] if reviewers.counts(requirement, key, approval)]
+        missing = [people[key] for key in counting if key in people and key not in answered]
+        got = sum(key in approved for key in counting)
+        shown.append(
+            {
+                "rule": presentation.visible(requirement["rule"]),
+                "quorum": requirement["quorum"],
+                "got": got,
+                "met": got >= requirement["quorum"],
+                "missing": [presentation.visible(str(person)) for person in missing],
+            }
+        )
+    return shown
+
+
+def votes(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
+    """Who answered what, how they were known, and their words for who may see content."""
+    return [
+        {
+            "person": presentation.visible(str(vote.person)),
+            "approve": vote.approve,
+            "known_by": vote.get_known_by_display(),
+            "created": vote.created,
+            "comment": presentation.visible(
+                str(read_detail(approval.workspace.log_id, vote.entry_index).get("comment", "")), keep=" \n"
+            )
+            if content
+            else "",
+        }
+        for vote in approval.votes.select_related("person").order_by("pk")
+    ]
+
+
+def judged(
+    data: dict[str, Any], entry: Entry, agent: Agent | None, workspace: Workspace
+) -> list[tuple[str, str, str]]:
+    """(rule, effect, result) of every candidate rule, from the version that judged. Empty where the agent has
+    changed so that the candidates cannot be told any more."""
+    version = PolicyVersion.objects.filter(workspace=workspace, digest=data.get("policy", "")).first()
+    results = data.get("rules", "")
+    if version is None or agent is None or not results:
+        return []
+    patterns = dict(Resource.objects.filter(workspace=workspace).values_list("name", "pattern"))
+    try:
+        rules = RuleSet(version.content, patterns)
+    except (RuleErrors, PatternError):
+        return []
+    candidates = rules.candidates(entry.tool, agent.name, frozenset(agent.labels))
+    if len(candidates) != len(results):
+        return []
+    return [
+        (each.rule.name, each.rule.effect.value, RESULTS[letter])
+        for each, letter in zip(candidates, results, strict=True)
+    ]
+
+
+def named_resources(data: dict[str, Any], workspace: Workspace) -> list[str]:
+    """Names of the granted resources that an entry lists by public id."""
+    ids = data.get("resources", ())
+    names = dict(
+        Resource.objects.filter(workspace=workspace, public_id__in=ids).values_list("public_id", "name")
+    )
+    return [names.get(each, each) for each in dict.fromkeys(ids)]
