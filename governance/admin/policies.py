@@ -90,12 +90,12 @@ class PolicyAdmin(ScopedAdmin):
     def get_urls(self) -> list[URLPattern]:
         check = path(
             "check/",
-            self.admin_site.admin_view(require_POST(self.check)),
+            self.admin_site.admin_view(require_POST(self.check_text)),
             name="governance_policyversion_check",
         )
         return [check, *super().get_urls()]
 
-    def check(self, request: HttpRequest) -> HttpResponse:
+    def check_text(self, request: HttpRequest) -> HttpResponse:
         """What is wrong with a text, as JSON; nothing is saved. 503 while another text is being checked. Raises
         Http404 and Forbidden."""
         key = request.POST.get("workspace", "")
