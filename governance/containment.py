@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from audit import log
 from governance.subjects import LADDER, effective_standing
-from workspaces.access import forget, may
+from workspaces.access import forget, may, may_somewhere
+from workspaces.access.scoping import OWN_AGENTS, Visitor
 from workspaces.models import Agent, AgentKey, Installation, Standing, User, Workspace
 
 Scope: TypeAlias = Agent | Workspace | Installation
@@ -221,7 +222,7 @@ def allow(person: User, scope: Scope, before: Standing, wanted: Standing) -> Non
     """
     forget(person)
     if isinstance(scope, Installation):
-        if not (person.is_active and person.is_superuser):
+        if not operates(person):
             raise NotAllowed(
                 "Only an administrator of the installation changes its standing; ask one of them."
             )
@@ -238,6 +239,17 @@ def allow(person: User, scope: Scope, before: Standing, wanted: Standing) -> Non
         raise NotAllowed(
             "Observing the workspace would loosen agents of your own; ask an owner who has none here."
         )
+
+
+def operates(person: Visitor) -> bool:
+    """Whether a person operates the installation, and so may put all of it on another step."""
+    return isinstance(person, User) and person.is_active and person.is_superuser
+
+
+def may_stop_something(person: Visitor) -> bool:
+    """Whether there is anything that a person may tighten."""
+    tighten = may_somewhere(person, "tighten") or may_somewhere(person, "tighten" + OWN_AGENTS)
+    return tighten or operates(person)
 
 
 def owns_agent(person: User, workspace: Workspace) -> bool:

@@ -215,7 +215,12 @@ class Decision(models.Model):
                 fields=["lease_until"],
                 condition=Q(outcome__in=["open", "running"]),
                 name="decision_awaiting_outcome",
-            )
+            ),
+            models.Index(
+                fields=["workspace", "created"],
+                condition=Q(outcome="unreported"),
+                name="decision_never_reported",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -253,7 +258,9 @@ class GrantUse(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["agent", "tool", "resource"], name="one_use_per_grant")]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "tool", "resource"], name="one_use_per_grant")
+        ]
 
     def __str__(self) -> str:
         return f"{self.agent_id}: {self.tool} at {self.at:%F %H:%M}"

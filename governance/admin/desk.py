@@ -1,63 +1,42 @@
 """Where everybody begins: what needs attention, and the way to everything that the person may see."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.models import Head
 from governance import approvals
-from governance.admin.naming import recent
-from governance.admin.standing import BADGES
-from governance.models import Decision, DecisionRecord
+from governance.admin import attention, pulse
 from workspaces.access import may_somewhere, workspaces_for
 from workspaces.access.admin import person_of
 from workspaces.access.scoping import Visitor
-from workspaces.models import Agent, Standing, Workspace
+from workspaces.models import Agent, Standing, User
 
 SHOWN = 8
-LOOKED_THROUGH = 2_000  # newest entries of a log in which denials are looked for
+MOST_COUNTED = 99  # approvals in the sidebar's badge
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The dashboard's context: unfold calls this for the index page."""
     person, now = person_of(request), timezone.now()
     workspaces = list(workspaces_for(person).order_by("name"))
-    agents = Agent.objects.filter(workspace__in=workspaces).select_related("workspace")
-    contained = agents.exclude(standing__in=[Standing.ACTIVE, Standing.REVOKED]).order_by("standing", "name")
-    for agent in (shown := list(contained[:SHOWN])):
-        agent.color = BADGES[agent.standing]  # type: ignore[attr-defined]
-    unreported = Decision.objects.filter(workspace__in=workspaces, outcome=Decision.Outcome.UNREPORTED)
+    found = attention.concerns(person, workspaces, now) if workspaces else []
     return {
         **context,
         "title": "Desk",
         "workspaces": workspaces,
         "stopped": [each for each in workspaces if each.standing != Standing.ACTIVE],
-        "waiting": approvals.inbox(person).select_related("agent", "workspace")[:SHOWN],
-        "may_decide": may_somewhere(person, "decide"),
-        "contained": shown,
-        "unreported": unreported.filter(created__gt=now - timedelta(days=30))
-        .select_related("agent")
-        .order_by("-pk")[:SHOWN],
-        "denials": recent(denials(workspaces), SHOWN),
-        "agent_count": agents.count(),
+        "yours": [each for each in found if each.rows and each.yours],
+        "of_others": [each for each in found if each.rows and not each.yours],
+        "quiet": [each for each in found if not each.rows],
+        "pulse": pulse.read(workspaces[0], now) if workspaces else None,
+        "agent_count": Agent.objects.filter(workspace__in=workspaces).count(),
         "may_add_agent": may_somewhere(person, "manage_agents"),
         "public_url": settings.PUBLIC_URL,
     }
-
-
-def denials(workspaces: list[Workspace]) -> QuerySet[DecisionRecord]:
-    """The newest denials among the latest entries of each log."""
-    logs = [workspace.log_id for workspace in workspaces]
-    latest = Q(pk__in=[])
-    for log_id, size in Head.objects.filter(log_id__in=logs).values_list("log_id", "size"):
-        latest |= Q(log_id=log_id, index__gte=size - LOOKED_THROUGH)
-    return DecisionRecord.objects.filter(latest, type="governance.check.denied").order_by("-time", "-index")
 
 
 def styles(request: HttpRequest) -> str:
@@ -66,7 +45,7 @@ def styles(request: HttpRequest) -> str:
 
 
 def script(request: HttpRequest) -> str:
-    """Our script: copying, and nothing that a page could not do without."""
+    """Our script: nothing that a page could not do without."""
     return static("portal/portal.js")
 
 
@@ -87,7 +66,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if getattr(person, "is_superuser", False):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
+    count_waiting(person, groups)
     return [each for each in groups if each["items"]]
+
+
+def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
+    """Say beside the approvals' link how many wait for this person."""
+    if isinstance(person, User) and may_somewhere(person, "decide"):
+        count = approvals.inbox(person).count()
+        for each in groups[0]["items"]:
+            if count and each["title"] == "Approvals":
+                each["badge"] = count if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 DAILY = [

@@ -1,0 +1,246 @@
+"""What needs attention, as concerns: each a short list, with what a person of this role can do about it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from django.db.models import Count, F, Max, Model, Q, QuerySet
+
+from audit.models import Head
+from billing.budgets import dollars, window_start
+from billing.models import Account, Budget
+from governance import approvals
+from governance.admin.naming import names_of
+from governance.admin.standing import BADGES
+from governance.models import Approval, Decision, DecisionRecord
+from workspaces.access import may_somewhere
+from workspaces.models import Agent, AgentKey, AgentRole, ResourceGrant, Standing, ToolGrant, User, Workspace
+
+SHOWN = 8
+LOOKED_THROUGH = 10_000  # newest entries in which denials are looked for, over all logs together
+REPEATED = 3  # the same agent, tool and reason
+HOURS = 6
+SOON = timedelta(days=14)
+NEAR = 80  # percent of a budget
+
+Workspaces: TypeAlias = Sequence[Workspace]
+
+
+@dataclass(slots=True)
+class Concern:
+    """One list of the desk. ``permissions``: who has any of them somewhere can do something about it."""
+
+    key: str
+    title: str
+    permissions: tuple[str, ...]
+    empty: str
+    rows: list[Any] = field(default_factory=list)
+    urgent: bool = True
+    yours: bool = False
+
+    @property
+    def template(self) -> str:
+        return f"admin/desk/{self.key}.html"
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more than is shown."""
+        return len(self.rows) >= SHOWN
+
+
+def concerns(person: User, workspaces: Workspaces, now: datetime) -> list[Concern]:
+    """Everything that may need attention, what the person can act on first; a constant number of queries."""
+    found = [gather(person, workspaces, now) for gather in GATHERED]
+    for concern in found:
+        concern.yours = any(may_somewhere(person, each) for each in concern.permissions)
+    return sorted(found, key=lambda each: (not each.rows, not each.yours, not each.urgent))
+
+
+def waiting(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Calls that wait: for this person where they decide, otherwise for anybody."""
+    concern = Concern("waiting", "Waiting for an answer", ("decide",), "No call waits for anybody's answer.")
+    if may_somewhere(person, "decide"):
+        concern.title, concern.empty = (
+            "Waiting for you",
+            "Nothing waits for you; you get a mail when it does.",
+        )
+        rows = approvals.inbox(person)
+    else:
+        rows = Approval.objects.filter(
+            workspace__in=workspaces, status=Approval.Status.PENDING, expires_at__gt=now
+        ).order_by("expires_at", "pk")
+    concern.rows = list(rows.select_related("agent", "workspace")[:SHOWN])
+    return concern
+
+
+def observed(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Agents for which nothing is enforced."""
+    concern = Concern(
+        "observed",
+        "Observed, not enforced",
+        ("loosen", "tighten", "manage_agents"),
+        "No agent is merely observed; the rules hold for all of them.",
+    )
+    rows = agents_of(workspaces).filter(standing=Standing.OBSERVE, observe_until__gt=now)
+    concern.rows = list(rows.order_by("observe_until", "pk")[:SHOWN])
+    return concern
+
+
+def contained(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Agents that stand stricter than active, the strictest first."""
+    concern = Concern(
+        "contained",
+        "Contained agents",
+        ("loosen", "tighten"),
+        "No agent is contained. The red button on top of every page stops one.",
+    )
+    steps = [Standing.SUSPENDED, Standing.READ_ONLY, Standing.SUPERVISED]
+    rows = list(agents_of(workspaces).filter(standing__in=steps).order_by("-standing", "name")[:SHOWN])
+    for agent in rows:
+        agent.color = BADGES[agent.standing]  # type: ignore[attr-defined]
+    concern.rows = rows
+    return concern
+
+
+def agents_of(workspaces: Workspaces) -> QuerySet[Agent]:
+    """The agents of these workspaces, with them."""
+    return Agent.objects.filter(workspace__in=workspaces).select_related("workspace")
+
+
+def unreported(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Calls that were allowed and of which nobody heard again."""
+    concern = Concern(
+        "unreported",
+        "Never reported",
+        ("tighten", "manage_agents"),
+        "Every allowed call of the last 30 days got its outcome, or still has time.",
+    )
+    rows = Decision.objects.filter(workspace__in=workspaces, outcome=Decision.Outcome.UNREPORTED)
+    recently = rows.filter(created__gt=now - timedelta(days=30)).select_related("agent")
+    concern.rows = list(recently.order_by("-created", "-pk")[:SHOWN])
+    return concern
+
+
+def denied(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Denials of the last hours by agent, tool and reason, among the newest entries of each log."""
+    concern = Concern(
+        "denied",
+        f"Denied in the last {HOURS} hours",
+        ("manage_agents", "draft_policy"),
+        f"Nothing was denied in the last {HOURS} hours.",
+    )
+    latest = newest_entries([workspace.log_id for workspace in workspaces])
+    denials = DecisionRecord.objects.filter(latest, type="governance.check.denied")
+    groups = (
+        denials.filter(time__gt=now - timedelta(hours=HOURS))
+        .order_by()
+        .values("log_id", "agent", "tool", "outcome")
+        .annotate(count=Count("pk"), last=Max("time"), newest=Max("pk"))
+    )
+    concern.rows = list(groups.order_by("-count", "-newest")[:SHOWN])
+    names = names_of(row["agent"] for row in concern.rows)
+    for row in concern.rows:
+        row["agent_name"] = names.get(row["agent"], row["agent"])
+        row["repeats"] = row["count"] >= REPEATED
+    concern.urgent = any(row["repeats"] for row in concern.rows)
+    return concern
+
+
+def newest_entries(log_ids: Sequence[int]) -> Q:
+    """Which entries are among the newest of their log; the bound is shared by all logs."""
+    each = max(500, LOOKED_THROUGH // max(1, len(log_ids)))
+    latest = Q(pk__in=[])
+    for log_id, size in Head.objects.filter(log_id__in=log_ids).values_list("log_id", "size"):
+        latest |= Q(log_id=log_id, index__gte=size - each)
+    return latest
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Something that was given and soon ends: ``what`` to which ``holder``, an agent or a role."""
+
+    what: str
+    holder: Model
+    ends: datetime
+
+    @property
+    def page(self) -> str:
+        """The name of the holder's page."""
+        return f"admin:workspaces_{self.holder._meta.model_name}_change"
+
+
+def ending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Keys, roles and grants that end within two weeks."""
+    concern = Concern(
+        "ending", "About to end", ("manage_agents",), "No key, role or grant ends within 14 days."
+    )
+    soon = {"expires_at__gt": now, "expires_at__lte": now + SOON}
+    live = {"agent__workspace__in": workspaces, **soon}
+    keys = first(AgentKey.objects.filter(revoked_at=None, **live).select_related("agent"))
+    roles = first(AgentRole.objects.filter(**live).select_related("agent", "role"))
+    found = [Ending(f"key {key}", key.agent, end(key)) for key in keys]
+    found += [Ending(f"role {given.role}", given.agent, end(given)) for given in roles]
+    for model in (ToolGrant, ResourceGrant):
+        rows = model._default_manager.filter(content_object__workspace__in=workspaces, **soon)
+        related = rows.select_related("permission", "content_object", "group__agent", "group__role")
+        for grant in first(related):
+            holder = getattr(grant.group, "agent", None) or getattr(grant.group, "role", None)
+            if holder is not None:
+                what = f"{grant.permission.codename} {grant.content_object}"
+                found.append(Ending(what, holder, end(grant)))
+    concern.rows = sorted(found, key=lambda each: each.ends)[:SHOWN]
+    concern.urgent = False
+    return concern
+
+
+def first(rows: QuerySet[Any]) -> Iterable[Any]:
+    """The few rows that end first."""
+    return rows.order_by("expires_at", "pk")[:SHOWN]
+
+
+def end(row: Any) -> datetime:
+    """When a row that was chosen for its end ends."""
+    assert isinstance(row.expires_at, datetime)
+    return row.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A budget whose running window is nearly used up: percent of the limit, dollars left."""
+
+    budget: Budget
+    percent: int
+    left: str
+
+
+def spending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Budgets of which most is spent or held in the window that runs. Those of single sessions are left out."""
+    concern = Concern(
+        "spending", "Budgets near their end", ("manage_budgets",), f"No budget is over {NEAR} %."
+    )
+    starts = {
+        window_start(window, now, zone)
+        for zone in {workspace.timezone for workspace in workspaces}
+        for window in Budget.Window.values
+    }
+    used = F("spent_nanos") + F("held_nanos")
+    near = (
+        Account.objects.filter(key__in=starts, budget__workspace__in=workspaces, budget__limit_nanos__gt=0)
+        .exclude(budget__scope=Budget.Scope.SESSION)
+        .annotate(used=used)
+        .filter(used__gte=F("budget__limit_nanos") / 100 * NEAR)
+        .select_related("budget__workspace", "budget__agent")
+    )
+    for account in near.order_by("-used")[: SHOWN * 4]:
+        budget = account.budget
+        if account.key == window_start(budget.window, now, budget.workspace.timezone):
+            left = max(0, budget.limit_nanos - account.used)
+            percent = account.used * 100 // budget.limit_nanos
+            concern.rows.append(Spending(budget, percent, dollars(left)))
+    concern.rows = sorted(concern.rows, key=lambda each: -each.percent)[:SHOWN]
+    return concern
+
+
+Gather: TypeAlias = Callable[[User, Workspaces, datetime], Concern]
+GATHERED: list[Gather] = [waiting, observed, contained, denied, unreported, spending, ending]
