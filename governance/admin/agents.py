@@ -1,25 +1,31 @@
 """Agents: the pages of ``workspaces.admin.agents``, with how they stand and what they did."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from audit.admin.pages import display
-from governance import containment
+from audit.log import newest
+from governance import containment, last_use
+from governance.admin.activity import activity, bars
 from governance.admin.approvals import waits_at
-from governance.admin.entries import CHECKS
-from governance.admin.naming import recent
+from governance.admin.grants import GrantPages
+from governance.admin.setup import SetupPages
 from governance.admin.standing import BADGES, StandingPages, installation, ladder
-from governance.models import Approval, DecisionRecord
+from governance.models import Approval
 from governance.subjects import effective_standing
+from workspaces.access import GrantLine, may
 from workspaces.access.admin import WorkspaceFilter
 from workspaces.admin.agents import AgentPages
-from workspaces.models import Agent, Installation, Standing
+from workspaces.models import Agent, Installation, Standing, Tool
 
 RECENT = 12
 
@@ -37,11 +43,12 @@ class StandingFilter(SimpleListFilter):
 
 
 @admin.register(Agent)
-class AgentAdmin(StandingPages, AgentPages):
+class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
     """Agents with everything about them."""
 
     list_display = ["name", "workspace", "shown_standing", "owner", "shown_risk", "seen", "waiting"]
     list_filter = [WorkspaceFilter, StandingFilter]
+    list_before_template = "admin/workspaces/agent_list_intro.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         waiting = Approval.objects.filter(waits_at(timezone.now()), agent=OuterRef("pk"))
@@ -71,17 +78,56 @@ class AgentAdmin(StandingPages, AgentPages):
     def waiting(self, agent: Any) -> int:
         return int(agent.open_approvals)
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.activity_view)
+        return [
+            path("<path:object_id>/activity/", view, name="workspaces_agent_activity"),
+            *super().get_urls(),
+        ]
+
+    def activity_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What the agent did lately, as the part of its page that is fetched anew when the log grows."""
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        agent = self.find(request, object_id)
+        context = {**activity(agent), "may_draft": self.may_draft(request, agent)}
+        response = render(request, "admin/workspaces/agent_activity.html", context)
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    def may_draft(self, request: HttpRequest, agent: Agent) -> bool:
+        """Whether the person may see what the agent lacked, and grant it."""
+        manages = all(self.allows(request, name, agent) for name in ("manage_agents", "manage_tools"))
+        return manages and may(request.user, "view_content", agent)
+
     def panels(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now = timezone.now()
-        done = DecisionRecord.objects.filter(
-            log_id=obj.workspace.log_id, agent=obj.public_id, type__in=CHECKS
-        )
         open_approvals = obj.approvals.filter(waits_at(now))
         holds = containment.effective(obj, obj.workspace, installation(), now=now)
+        shown = super().panels(request, obj)
         return {
-            **super().panels(request, obj),
+            **shown,
+            **activity(obj),
+            "may_draft": self.may_draft(request, obj),
             "ladder": ladder(request, obj),
             "holds": holds,
-            "decisions": recent(done.order_by("-index"), RECENT),
+            "grants": used(obj, shown["grants"]),
+            "budgets": bars(obj, now),
             "open_approvals": open_approvals.order_by("expires_at")[:RECENT],
+            "grown_to": newest(obj.workspace.log_id) - 1,
         }
+
+
+def used(agent: Agent, grants: list[GrantLine]) -> list[tuple[GrantLine, datetime | None]]:
+    """Each grant with when a call last needed it; None where none did."""
+    tools = last_use.last_uses(agent.workspace, [agent])
+    touched = last_use.last_touches(agent.workspace, [agent])
+    return [
+        (
+            each,
+            tools.get((agent.public_id, each.target.name))
+            if isinstance(each.target, Tool)
+            else touched.get((agent.public_id, each.target.public_id, each.permission)),
+        )
+        for each in grants
+    ]
