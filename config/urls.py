@@ -13,6 +13,7 @@ urlpatterns = [
     path("admin/live/<slug:slug>/", views.live, name="live"),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
+    path("admin/", include("governance.urls_access")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.urls_api")),
     path("", include("governance.urls")),

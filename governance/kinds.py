@@ -21,6 +21,7 @@ SENTENCES = {
     "governance.approval.link_refused": "A personal link to an approval was refused.",
     "governance.detail.read": "{actor} read what {agent} sent to {tool}.",
     "governance.observation.read": "{actor} read what calls of {agent} lacked.",
+    "governance.access.exported": "{actor} took along who can do what.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }
 

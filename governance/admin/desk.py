@@ -63,6 +63,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         group("Agents and what they may use", *pages(person, CATALOG)),
         group("Workspace", *pages(person, KEEPING)),
     ]
+    if sees:
+        groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
     if getattr(person, "is_superuser", False):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))

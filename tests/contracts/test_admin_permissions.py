@@ -104,7 +104,11 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
     for pattern in patterns():
         if pattern.name is None:
             continue
-        if pattern.name == "live":
+        if pattern.name.startswith("access"):
+            names = {"slug": "acme", "public_id": walled[User].public_id}
+            asked = [name for name in names if f":{name}>" in str(pattern.pattern)]
+            yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})
+        elif pattern.name == "live":
             yield "live", reverse("live", args=["acme"])
         elif pattern.name in SITE_PAGES:
             arguments = (
@@ -136,7 +140,7 @@ def outsiders(cast: Cast) -> list[User]:
 def is_of_a_row(name: str, address: str) -> bool:
     """Whether a page is of one thing of acme's. The installation's is its administrators'."""
     return "installation" not in name and (
-        name == "live" or any(part.isdigit() for part in address.split("/"))
+        "/acme/" in address or any(part.isdigit() for part in address.split("/"))
     )
 
 

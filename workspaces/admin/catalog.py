@@ -7,6 +7,9 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from audit.admin.pages import display
@@ -126,7 +129,25 @@ def template_of(line: str) -> dict[str, str]:
     )
 
 
-class ToolPages(NamedAdmin):
+class GrantedAdmin(NamedAdmin):
+    """Pages of what agents are granted, each with the way to those who were."""
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = list(super().get_fields(request, obj))
+        return [*fields, "who_may"] if obj else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return [*fields, "who_may"] if obj else fields
+
+    @display(description="Who may")
+    def who_may(self, target: Target) -> str:
+        address = reverse("access", args=[target.workspace.slug])
+        query = urlencode({str(target._meta.model_name): target.public_id})
+        return format_html('<a href="{}?{}">Agents that have a grant on it</a>', address, query)
+
+
+class ToolPages(GrantedAdmin):
     """What a tool declares; governance registers these pages, and adds what its rules make of a tool."""
 
     form = ToolForm
@@ -173,7 +194,7 @@ class ResourceForm(NamedForm):
 
 
 @admin.register(Resource)
-class ResourceAdmin(NamedAdmin):
+class ResourceAdmin(GrantedAdmin):
     """Named patterns of resources."""
 
     form = ResourceForm
