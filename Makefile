@@ -13,7 +13,7 @@ PRODUCTION := COUNTERSIGN_DEBUG=false COUNTERSIGN_PUBLIC_URL=https://countersign
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test check bench lock clean
+.PHONY: help demo run test check bench openapi lock clean
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: .venv/dev.stamp ## measure decisions a second and their latency; make ben
 
 bench-%: .venv/dev.stamp
 	@$(BIN)/python -m bench $* $(ARGS)
+
+openapi: .venv/dev.stamp ## write docs/openapi.json anew from the views and gate/openapi.json
+	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
 
 lock: .venv/dev.stamp ## write requirements/ anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(BIN)/uv pip compile pyproject.toml --extra scale --extra demo $(ARGS) -qo requirements/runtime.txt

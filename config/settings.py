@@ -217,7 +217,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_PAGINATION_CLASS": "audit.api.pages.Pages",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "audit.api.schema.PortalSchema",
     "EXCEPTION_HANDLER": "audit.api.problems.problem",
     "COERCE_DECIMAL_TO_STRING": True,
 }
@@ -231,6 +231,16 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": False,
+    "ENUM_NAME_OVERRIDES": {
+        "PersonRole": "workspaces.models.Membership.Role",
+        "Risk": "workspaces.models.RISKS",
+        "StandingName": "workspaces.models.Standing",
+        "PolicyStatus": "governance.models.PolicyVersion.Status",
+        "ApprovalStatus": "governance.api.approvals.WORDS",
+        "BudgetScope": "billing.models.Budget.Scope",
+        "BudgetWindow": "billing.models.Budget.Window",
+        "TokenScope": "workspaces.models.ApiToken.Scope",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": [

@@ -108,21 +108,3 @@ class Exact(serializers.Serializer[Any]):
                 }
             )
         return values
-
-
-class ProblemError(serializers.Serializer[Any]):
-    """One thing that is wrong with a request."""
-
-    path = serializers.ListField(help_text="Where: fields and positions into the body; empty for the whole.")
-    message = serializers.CharField()
-
-
-class Problem(serializers.Serializer[Any]):
-    """RFC 9457, as described in docs/api.md."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    code = serializers.CharField(help_text="Stable; the field for programs.")
-    detail = serializers.CharField(help_text="A sentence that says what to do.")
-    errors = ProblemError(many=True, required=False)

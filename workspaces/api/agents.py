@@ -295,6 +295,7 @@ class OneGrant(AgentView):
     permission = {"PUT": MANAGE, "DELETE": MANAGE}
     serializer_class = GrantDocument
 
+    @extend_schema(responses={200: GrantDocument, 201: GrantDocument})
     def put(self, request: Request, slug: str, agent: str, permission: str, target: str) -> Response:
         """Grant it, or renew it with another end."""
         end = self.read(request).get("expires_at")

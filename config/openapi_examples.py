@@ -1,0 +1,69 @@
+"""Examples in the API's document: what a body says that the API takes."""
+
+from typing import Any
+
+TOOL: dict[str, Any] = {
+    "name": "billing.refund",
+    "action": "spend",
+    "risk": "high",
+    "reversible": False,
+    "resource": ["invoice://{invoice}"],
+    "sensitive": ["/card_number"],
+    "schema": {
+        "type": "object",
+        "required": ["invoice", "amount"],
+        "additionalProperties": False,
+        "properties": {
+            "invoice": {"type": "string"},
+            "amount": {"type": "number"},
+            "card_number": {"type": "string"},
+        },
+    },
+}
+RULE: dict[str, Any] = {
+    "name": "Refunds above 100 need finance",
+    "tools": ["billing.refund"],
+    "when": "args.amount > 100",
+    "effect": "require_approval",
+    "approval": {"reviewers": ["group:finance"], "quorum": 1, "expires_in": "1h"},
+    "message": "Finance countersigns refunds above 100.",
+}
+EXAMPLES: dict[str, Any] = {
+    "AgentDocumentRequest": {
+        "name": "support-bot",
+        "purpose": "Answers customers",
+        "labels": ["customer-facing"],
+        "risk_tier": "medium",
+        "sessions_per_hour": 60,
+    },
+    "PatchedAgentDocumentRequest": {"labels": ["customer-facing", "pilot"]},
+    "KeyDocumentRequest": {"expires_at": "2027-06-30T00:00:00Z"},
+    "RotationDocumentRequest": {"overlap_minutes": 60},
+    "GivenRolesRequest": {"roles": [{"role": "support", "expires_at": "2027-06-30T00:00:00Z"}]},
+    "GrantDocumentRequest": {"expires_at": "2027-01-31T00:00:00Z"},
+    "ToolDocumentRequest": TOOL,
+    "ResourceDocumentRequest": {
+        "name": "reports",
+        "pattern": "file:///srv/reports/*",
+        "labels": ["internal"],
+    },
+    "WholeRoleDocumentRequest": {
+        "name": "analyst",
+        "grants": [
+            {"permission": "use", "target": "tool_3hQ9sVYpXr0ZkTnJ2bWcLe"},
+            {"permission": "read", "target": "res_8mKd4RfTqWz1YxVbNc7LpA"},
+        ],
+    },
+    "ListDocumentRequest": {"name": "partners", "members": ["orders@partner.test"]},
+    "GroupDocumentRequest": {"name": "finance", "people": ["usr_5tGhYuJkLoPqWeRtZxCvBn"]},
+    "MemberDocumentRequest": {"email": "rita@acme.test", "name": "Rita Review", "roles": ["approver"]},
+    "MemberRolesRequest": {"roles": ["approver", "compliance_officer"]},
+    "PatchedWorkspaceDocumentRequest": {"timezone": "Europe/Berlin"},
+    "WholePolicyDocumentRequest": {"rules": [RULE], "note": "Finance asked for it."},
+    "NoteDocumentRequest": {"note": "Agreed on Monday."},
+    "AnswerDocumentRequest": {"approve": True, "comment": "It is owed."},
+    "BudgetDocumentRequest": {"window": "month", "limit_usd": "200.00", "warn_at": [50, 80]},
+    "BudgetChangeRequest": {"limit_usd": "250.00", "warn_at": [80]},
+    "StepDocumentRequest": {"standing": "suspended", "reason": "It mails strangers."},
+    "TokenDocumentRequest": {"name": "nightly export", "scope": "read", "workspace": "acme"},
+}
