@@ -5,12 +5,23 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from governance.admin import pulse, stop
+from governance.admin import replays, trials
 from workspaces import views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("signin/<str:token>/", views.sign_in, name="sign_in"),
     path("admin/live/<slug:slug>/", views.live, name="live"),
+    path("admin/policy/<slug:slug>/try/", trials.page, name="policy_trial"),
+    path("admin/policy/<slug:slug>/replays/<str:public_id>/", replays.page, name="policy_replay"),
+    path(
+        "admin/policy/<slug:slug>/replays/<str:public_id>/progress/",
+        replays.progress,
+        name="policy_replay_progress",
+    ),
+    path(
+        "admin/policy/<slug:slug>/replays/<str:public_id>/cancel/", replays.cancel, name="policy_replay_cancel"
+    ),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
     path("admin/", include("governance.urls_access")),

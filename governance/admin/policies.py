@@ -6,21 +6,24 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from audit.admin.pages import display
-from governance import policies
+from governance import policies, replays
 from governance.admin.drafts import DraftForm, checking, examine, written
 from governance.admin.naming import actor, names_of
+from governance.admin.replays import ReplayForm, of_version
 from governance.differences import differences, span
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
 from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused
+from governance.replays import ReplayRefused
 from governance.rules import Problem
 from workspaces.access import Forbidden, may, workspaces_for
-from workspaces.access.admin import ScopedAdmin, act, actor_in, filled
+from workspaces.access.admin import ScopedAdmin, act, actor_in, filled, person_of
 
 STATUS_LABELS = {"draft": "warning", "in_force": "success", "retired": "default"}
 EFFECTS = {"deny": "danger", "require_approval": "warning", "limit": "info"}
@@ -163,6 +166,8 @@ class PolicyAdmin(ScopedAdmin):
             "may_draft": may_draft,
             "may_publish": draft and self.allows(request, "publish_policy", version),
             "own_draft": version.workspace.two_people and version.drafted_by == actor_in(request),
+            "replays": of_version(request, version) if may_draft else [],
+            "most_calls": replays.MOST_CALLS,
             "goes_back_at_once": self.publishes_at_once(request, version),
             **rules_page(request, version, problems),
         }
@@ -191,6 +196,15 @@ class PolicyAdmin(ScopedAdmin):
         note = filled(PublishForm(request.POST))["note"]
         policies.publish(version, actor=actor_in(request), note=note)
         messages.success(request, f"Version {version.number} is in force, from the next decision on.")
+
+    @act("replay", ReplayRefused)
+    def replay(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
+        """Have the worker judge recorded calls by this version."""
+        self.require(request, "draft_policy", version)
+        form = ReplayForm(request.POST)
+        filled(form)
+        started = replays.start(version, person=person_of(request), **form.chosen(version))
+        return redirect("policy_replay", version.workspace.slug, started.public_id)
 
     @act("roll_back", PolicyRefused, NeedsSecondPerson)
     def roll_back(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
@@ -256,4 +270,5 @@ def readable(
         "problems": [problem.message for problem in problems if problem.path[:1] == (index,)],
         "match": match,
         "tool": match.tools.first[0] if match and match.tools.first else "",
+        "agent": match.agents.first[0] if match and match.agents.first else "",
     }
