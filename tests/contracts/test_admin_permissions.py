@@ -110,6 +110,9 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
             yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})
         elif pattern.name == "live":
             yield "live", reverse("live", args=["acme"])
+        elif pattern.name.startswith("policy_"):
+            takes = ["acme"] if pattern.name == "policy_trial" else ["acme", "rpl_of_nobody"]
+            yield pattern.name, reverse(pattern.name, args=takes)
         elif pattern.name in SITE_PAGES:
             arguments = (
                 [["workspaces"], ["governance"], ["billing"], ["audit"]]
