@@ -3,11 +3,13 @@
 import os
 import secrets
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
+from csp import constants as csp
 from django.core.exceptions import ImproperlyConfigured
 
 django_stubs_ext.monkeypatch()  # typed code says ModelForm[Agent]; Django's own classes do not know how
@@ -59,6 +61,22 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# A page runs our scripts and nothing else. eval, because Alpine, which moves unfold's menus, compiles its attributes;
+# style attributes, because those menus set some. Neither lets text that somebody typed become a script.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.NONE],
+        "script-src": [csp.SELF, csp.UNSAFE_EVAL],
+        "style-src": [csp.SELF],
+        "style-src-attr": [csp.UNSAFE_INLINE],
+        "img-src": [csp.SELF, "data:"],
+        "font-src": [csp.SELF],
+        "connect-src": [csp.SELF, f"{'wss' if public.scheme == 'https' else 'ws'}://{public.netloc}"],
+        "form-action": [csp.SELF],
+        "base-uri": [csp.NONE],
+        "frame-ancestors": [csp.NONE],
+    }
+}
 
 # Order matters: viewflow's and Django's own admin pages are replaced by governance and workspaces. Neither daphne nor
 # channels is here: both serve without, and a gate alone need not load them.
@@ -74,6 +92,8 @@ INSTALLED_APPS = [
     "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
+    "csp",
     "guardian",
     "viewflow.workflow",
     "audit",
@@ -85,12 +105,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "config.headers.PermissionsPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers for the sign-in page when there were too many failures
 ]
 ROOT_URLCONF = "config.urls"
 TEMPLATES = [
@@ -135,6 +158,7 @@ CHANNEL_LAYERS = {
 
 AUTH_USER_MODEL = "workspaces.User"
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: refuses before a password is looked at
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
 ]
@@ -145,6 +169,22 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# How many proxies stand before the portal and add to X-Forwarded-For; none is believed unless it is counted here.
+PROXIES = env.int("COUNTERSIGN_PROXIES", default=0)
+AXES_HANDLER = "workspaces.signin.Guard"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_FAILURE_LIMIT = 5  # on the scale of workspaces.signin.FOR_PAIR
+AXES_COOLOFF_TIME = timedelta(hours=1)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or strangers could keep somebody out for ever
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "workspaces.signin.masked"
+AXES_CLIENT_IP_CALLABLE = "workspaces.signin.address_of"
+AXES_LOCKOUT_CALLABLE = "workspaces.signin.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
+AXES_DISABLE_ACCESS_LOG = True  # the installation's log has it
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -173,9 +213,10 @@ UNFOLD = {
     "SITE_SYMBOL": "approval",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "BORDER_RADIUS": "6px",
-    "STYLES": ["governance.admin.desk.styles"],
+    "STYLES": ["governance.admin.desk.colors", "governance.admin.desk.styles"],
     "SCRIPTS": ["governance.admin.desk.script"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "governance.admin.desk.icon"}],
+    "GLOBAL_CALLBACK": "governance.admin.desk.everywhere",
     "DASHBOARD_CALLBACK": "governance.admin.desk.fill",
     "COMMAND": {"search_models": True, "show_history": False},
     "SIDEBAR": {
@@ -183,22 +224,6 @@ UNFOLD = {
         "command_search": True,
         "show_all_applications": False,
         "navigation": "governance.admin.desk.navigation",
-    },
-    # The blue-green of an ink that countersigns; both ends keep 4.5:1 on white and on the dark ground.
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97.8% .012 190)",
-            "100": "oklch(94.5% .03 190)",
-            "200": "oklch(89% .055 190)",
-            "300": "oklch(82% .085 190)",
-            "400": "oklch(74% .105 190)",
-            "500": "oklch(66% .11 190)",
-            "600": "oklch(51% .095 195)",
-            "700": "oklch(44% .082 197)",
-            "800": "oklch(38% .068 199)",
-            "900": "oklch(32% .055 201)",
-            "950": "oklch(23% .04 203)",
-        }
     },
 }
 
@@ -265,6 +290,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # Refusals are answers, not warnings; and their paths can hold a personal link.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {"django.request": {"level": "ERROR"}, "axes": {"level": "ERROR"}},
     "root": {"handlers": ["stderr"], "level": env("COUNTERSIGN_LOG_LEVEL", default="WARNING")},
 }

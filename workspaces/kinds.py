@@ -16,6 +16,8 @@ SENTENCES = {
     "workspaces.person.created": "{actor} created a person.",
     "workspaces.person.changed": "{actor} changed a person.",
     "workspaces.person.signed_in": "{actor} signed in.",
+    "workspaces.person.refused": "Somebody gave a wrong password.",
+    "workspaces.person.locked_out": "Somebody gave too many wrong passwords and is locked out for an hour.",
     "workspaces.link.created": "{actor} made a one-time sign-in link for a person.",
     "workspaces.token.created": "{actor} created a token for the API.",
     "workspaces.token.revoked": "{actor} revoked a token for the API.",

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,7 +16,7 @@ from workspaces.access.pages import public_page, workspace_page
 from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
 
-MODEL_BACKEND = settings.AUTHENTICATION_BACKENDS[0]
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 HISTORY = 200  # entries that the live page begins with
 
 

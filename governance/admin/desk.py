@@ -39,6 +39,21 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def everywhere(request: HttpRequest) -> dict[str, Any]:
+    """What every page's context has beyond unfold's: no inline style, for ``colors.css`` has the theme's colors."""
+    return {"colors": None, "border_radius": None}
+
+
+def colors(request: HttpRequest) -> str:
+    """The theme's colors."""
+    return static("portal/colors.css")
+
+
+def icon(request: HttpRequest) -> str:
+    """What a browser's tab shows."""
+    return static("portal/icon.svg")
+
+
 def styles(request: HttpRequest) -> str:
     """Our style sheet."""
     return static("portal/portal.css")

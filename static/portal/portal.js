@@ -1,6 +1,9 @@
 // What every page of the portal can do beyond its HTML. Without JavaScript each of these has a page or a text instead.
 "use strict";
 
+// The portal's policy forbids styles in the page; htmx would add some for indicators that we do not use.
+if (window.htmx) window.htmx.config.includeIndicatorStyles = false;
+
 // Copies the text of the element that a button names; without JavaScript the text can still be selected.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copies]");
