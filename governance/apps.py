@@ -8,7 +8,17 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed
-        from governance import approvals, kinds, last_use, mail, replays, reports, second_person, tidying
+        from governance import (
+            approvals,
+            kinds,
+            last_use,
+            leavers,
+            mail,
+            replays,
+            reports,
+            second_person,
+            tidying,
+        )
 
         kinds.register()
         second_person.register()
@@ -20,3 +30,4 @@ class GovernanceConfig(AppConfig):
         owed.periodic(reports.close_unreported)
         owed.periodic(tidying.tidy)
         owed.periodic(last_use.note_uses)
+        owed.periodic(leavers.supervise_ownerless)

@@ -88,7 +88,8 @@ def set_standing(
     The standing it has already is no step and writes nothing. ``until`` ends an observation, 14 days from
     now at the latest and by default.
 
-    ``person`` None is the command line (``actor`` "cli:user@host"), which may do everything.
+    ``person`` None is the command line (``actor`` "cli:user@host"), which may do everything, or the worker
+    (``actor`` "system"), which only supervises.
     Raises NotAllowed, AlreadyRevoked and BadStanding.
     """
     request = checked(standing, reason, actor, person, until)
@@ -119,7 +120,8 @@ def checked(standing: str, reason: str, actor: str, person: User | None, until: 
             raise BadStanding("An observation ends within the next 14 days; choose an earlier end, or none.")
     elif until is not None:
         raise BadStanding("Only an observation has an end; leave it out.")
-    if person is None and not actor.startswith("cli:"):
+    by_itself = actor == "system" and wanted is Standing.SUPERVISED
+    if person is None and not actor.startswith("cli:") and not by_itself:
         raise NotAllowed(
             "Only a person or the command line changes a standing; sign in, or use manage.py contain."
         )

@@ -21,6 +21,9 @@ SENTENCES = {
     "governance.approval.link_refused": "A personal link to an approval was refused.",
     "governance.detail.read": "{actor} read what {agent} sent to {tool}.",
     "governance.observation.read": "{actor} read what calls of {agent} lacked.",
+    "governance.approval.rerouted": "{tool} of {agent} is asked of others, because a reviewer left.",
+    "governance.agent.ownerless": "{agent} lost its owner, who left.",
+    "governance.person.left": "{actor} recorded that a person left.",
     "governance.access.exported": "{actor} took along who can do what.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }

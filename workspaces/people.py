@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.contrib.auth.models import AbstractBaseUser
 
 from audit import log
-from workspaces.access import grants, scoping
+from workspaces.access import grants, scoping, tokens
 from workspaces.access.roles import permissions_for
 from workspaces.changes import Applied, Change, OtherWorkspace, check_name
 from workspaces.models import Membership, ReviewerGroup, ReviewerGroupMember, SigninLink, User, Workspace
@@ -91,6 +91,7 @@ def set_active(person: User, active: bool, *, actor: str) -> Applied[User]:
         if not active:
             person.session_epoch += 1
             SigninLink.objects.filter(user=person, used_at=None).delete()
+            tokens.revoke_tokens(person, actor=actor)
         save_person(entries, person, actor=actor)
         for log_id in sorted(logs):
             entries.record(

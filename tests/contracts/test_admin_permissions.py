@@ -104,7 +104,7 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
     for pattern in patterns():
         if pattern.name is None:
             continue
-        if pattern.name.startswith("access"):
+        if pattern.name.startswith("access") or pattern.name == "leaver":
             names = {"slug": "acme", "public_id": walled[User].public_id}
             asked = [name for name in names if f":{name}>" in str(pattern.pattern)]
             yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})

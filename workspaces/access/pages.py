@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 
 from workspaces.access.roles import VIEW
-from workspaces.access.scoping import get_workspace
+from workspaces.access.scoping import NotVisible, get_workspace
 
 View: TypeAlias = Callable[..., HttpResponse]
 
@@ -36,6 +36,20 @@ def signed_in_page(view: View) -> View:
     """Mark a page that everybody who is signed in may open, because it shows only what is theirs."""
     open_page = login_required(view)
     open_page.asks = "to be signed in"  # type: ignore[attr-defined]
+    return open_page
+
+
+def operator_page(view: View) -> View:
+    """Mark a page of the installation's operators; to everybody else it is not there."""
+
+    @login_required
+    @wraps(view)
+    def open_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (request.user.is_active and getattr(request.user, "is_superuser", False)):
+            raise NotVisible("There is no such page.")
+        return view(request, *args, **kwargs)
+
+    open_page.asks = "to operate the installation"  # type: ignore[attr-defined]
     return open_page
 
 
