@@ -117,9 +117,10 @@ class PostgresServer:
         """Stop the cluster: `fast` ends the sessions in order, `immediate` is a crash."""
         self._run("pg_ctl", "stop", "-D", self.data, "-m", mode, "-w")
 
-    def create_database(self, name: str) -> str:
-        """Make an empty database and return its URL."""
-        self._run("createdb", "-h", self.folder, "-p", str(self.port), "-U", self.user, name)
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """Make a database, empty unless it copies another, and return its URL."""
+        where = ("-h", self.folder, "-p", str(self.port), "-U", self.user)
+        self._run("createdb", *where, "-T", template, name)
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

@@ -1,10 +1,13 @@
 """Installations of their own for tests of faults: one a module and database."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults.processes import Installation
+from tests.servers import PostgresServer
 from workspaces.identifiers import public_id
 
 
@@ -13,11 +16,28 @@ def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The cast in a database of the module's own, on SQLite and on PostgreSQL; nothing serves it yet."""
-    url = ""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database(public_id("faults").lower())
-    made = Installation(tmp_path_factory.mktemp(request.param), url)
+    folder = tmp_path_factory.mktemp(request.param)
+    made = (
+        request.getfixturevalue("on_postgres")(folder)
+        if request.param == "postgresql"
+        else Installation(folder).seed()
+    )
     try:
-        yield made.seed()
+        yield made
     finally:
         made.end()
+
+
+@pytest.fixture(scope="session")
+def on_postgres(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Installation]:
+    """Makes the cast on PostgreSQL, for a folder: each a copy of one database."""
+    first = Installation(tmp_path_factory.mktemp("seeded"), postgres_server.create_database("seeded"))
+    made = json.loads(first.run("-m", "tests.faults.seeding").splitlines()[-1])
+
+    def copy(folder: Path) -> Installation:
+        url = postgres_server.create_database(public_id("faults").lower(), template="seeded")
+        return Installation(folder, url).take(made)
+
+    return copy

@@ -2,15 +2,19 @@
 outsider's session can do to that database.
 """
 
+import atexit
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,8 +73,16 @@ class Installation:
         return inherited | ours
 
     def seed(self) -> "Installation":
-        """Migrate the database and put the cast into it."""
-        made = json.loads(self.run("-m", "tests.faults.seeding").splitlines()[-1])
+        """Migrate the database and put the cast into it; on SQLite once a test process, for all that it makes."""
+        if self.database_url:
+            return self.take(json.loads(self.run("-m", "tests.faults.seeding").splitlines()[-1]))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        original, made = seeded()
+        shutil.copyfile(original, self.sqlite)
+        return self.take(made)
+
+    def take(self, made: dict[str, Any]) -> "Installation":
+        """Know what the seeding made."""
         self.logs, self.bots, self.signin = made["logs"], made["bots"], made["signin"]
         return self
 
@@ -203,3 +215,13 @@ class Installation:
         for process in self.running:
             process.wait(ENDS_WITHIN)
         self.running.clear()
+
+
+@cache
+def seeded() -> tuple[Path, dict[str, Any]]:
+    """A SQLite file with the cast, to be copied, and what was made in it."""
+    folder = Path(tempfile.mkdtemp(prefix="countersign-seeded-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    world = Installation(folder)
+    made = json.loads(world.run("-m", "tests.faults.seeding").splitlines()[-1])
+    return world.sqlite, made

@@ -21,7 +21,7 @@ import pytest
 
 from tests.faults.processes import GATE, Installation
 from tests.servers import PostgresServer, wait_until
-from workspaces.identifiers import checksum, public_id
+from workspaces.identifiers import checksum
 
 HANG = 5.0  # seconds; a caller who waits longer has been left hanging
 DEADLINE = "2"  # seconds that the gate gives itself, so that a busy machine does not look like a hanging gate
@@ -167,13 +167,12 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scaled(
-    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    on_postgres: Callable[[Path], Installation], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The cast on PostgreSQL."""
-    url = postgres_server.create_database(public_id("broken").lower())
-    made = Installation(tmp_path_factory.mktemp("scaled"), url)
+    made = on_postgres(tmp_path_factory.mktemp("scaled"))
     try:
-        yield made.seed()
+        yield made
     finally:
         made.end()
 

@@ -44,9 +44,9 @@ mounts.MOUNTINFO = fake
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The cast on SQLite."""
-    made = Installation(tmp_path_factory.mktemp("embedded"))
+    made = Installation(tmp_path_factory.mktemp("embedded")).seed()
     try:
-        yield made.seed()
+        yield made
     finally:
         made.end()
 
