@@ -11,6 +11,7 @@ from django.db.models import Model
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from governance import lint, policies
+from governance.differences import span
 from governance.manifest_file import Document, FileProblem, FileRefused, Place, read
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
@@ -54,10 +55,19 @@ RuleDumper.add_representer(list, dump_list)
 RuleDumper.add_representer(str, dump_text)
 
 
-def written(content: Any) -> str:
+def written(content: list[dict[str, Any]]) -> str:
     """Rules as people edit them."""
     options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
-    return str(yaml.dump(content, Dumper=RuleDumper, **options)) if content else FIRST_RULES
+    spoken = [with_spans(rule) for rule in content]
+    return str(yaml.dump(spoken, Dumper=RuleDumper, **options)) if spoken else FIRST_RULES
+
+
+def with_spans(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule whose lengths of time are written as ``1h``."""
+    for part, name in (("approval", "expires_in"), ("limit", "per")):
+        if part in rule:
+            rule = {**rule, part: {**rule[part], name: span(rule[part][name])}}
+    return rule
 
 
 def rules_in(text: str) -> tuple[Document | None, list[Any]]:

@@ -29,7 +29,7 @@ STATUS_COLORS = {
     "failed": "danger",
 }
 Kind = ReplayDifference.Kind
-KIND_COLORS = {Kind.BLOCK: "danger", Kind.ASK: "warning", Kind.ALLOW: "success"}
+KIND_COLORS = {Kind.BLOCK: "danger", Kind.ASK: "warning", Kind.ALLOW: "info"}
 DECISIONS = {"allow": "allowed", "deny": "denied", "pending": "asks a person"}
 
 
