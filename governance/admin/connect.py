@@ -70,7 +70,6 @@ class ConnectPages(ScopedAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": f"Connect {agent.name}",
-            "opts": self.opts,
             "page": self.page_of(agent),
             "lines": lines_for(agent),
             "public_url": settings.PUBLIC_URL,

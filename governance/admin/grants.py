@@ -88,7 +88,6 @@ class GrantPages(ScopedAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": f"Grants for {agent.name}",
-            "opts": self.opts,
             "agent": agent,
             "page": self.page_of(agent),
             "badge": BADGES[agent.standing],

@@ -235,7 +235,7 @@ class SetupPages(ConnectPages):
             raise Http404("There is no workspace in which you may set up an agent.")
         starter = STARTERS.get(request.GET.get("starter", ""))
         slug = request.GET.get("workspace") or (places[0].slug if len(places) == 1 else "")
-        context = {**self.admin_site.each_context(request), "title": "Set up an agent", "opts": self.opts}
+        context = {**self.admin_site.each_context(request), "title": "Set up an agent"}
         if starter is None or not slug:
             context |= {"places": places, "starters": STARTERS.values(), "slug": slug}
             return render(request, "admin/workspaces/agent_setup.html", context)

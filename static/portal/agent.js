@@ -28,6 +28,7 @@
         const text = await answer.text();
         if (answer.ok && !inUse()) {
           part.innerHTML = text;
+          window.portal?.localize(part);
           mark(true);
         }
       } catch {

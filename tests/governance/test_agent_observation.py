@@ -94,7 +94,7 @@ def touched(call: tuple[str, dict[str, Any]]) -> frozenset[tuple[str, str]]:
     return frozenset(needs | {("read", each["path"]) for each in arguments.get("attachments", ())})
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(CALLS, min_size=1, max_size=8))
 def test_the_draft_allows_exactly_what_was_seen(cast: Cast, calls: list[tuple[str, dict[str, Any]]]) -> None:
     snapshot.forget()
