@@ -7,6 +7,8 @@ class WorkspacesConfig(AppConfig):
     name = "workspaces"
 
     def ready(self) -> None:
-        from workspaces import kinds
+        from audit import owed
+        from workspaces import emergencies, kinds, mail
 
         kinds.register()
+        owed.performer(emergencies.MAIL)(mail.mail_owner)

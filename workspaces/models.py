@@ -157,6 +157,22 @@ class WorkspacePermission(UserObjectPermissionBase):
     content_object = models.ForeignKey(Workspace, models.CASCADE)
 
 
+class BrokenGlass(models.Model):
+    """An operator of the installation looks into a workspace until a time, which ends it by itself."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="broken_glass")
+    person = models.ForeignKey(User, models.CASCADE, related_name="broken_glass")
+    reason = models.CharField(max_length=500)
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "broken glass"
+        indexes = [models.Index(fields=["person", "until"], name="broken_glass_by_person")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in {self.workspace_id} until {self.until:%F %H:%M}"
+
+
 class Membership(models.Model):
     """One role of one person in one workspace."""
 

@@ -1,5 +1,6 @@
 """Where everybody begins: what needs attention, and the way to everything that the person may see."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,10 +11,10 @@ from django.utils import timezone
 
 from governance import approvals
 from governance.admin import attention, pulse
-from workspaces.access import may_somewhere, workspaces_for
+from workspaces.access import glass, may_somewhere, workspaces_for
 from workspaces.access.admin import person_of
 from workspaces.access.scoping import Visitor
-from workspaces.models import Agent, Standing, User
+from workspaces.models import Agent, BrokenGlass, Standing, User, Workspace
 
 SHOWN = 8
 MOST_COUNTED = 99  # approvals in the sidebar's badge
@@ -29,6 +30,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Desk",
         "workspaces": workspaces,
         "stopped": [each for each in workspaces if each.standing != Standing.ACTIVE],
+        "looked_into": looked_into(workspaces, now),
         "yours": [each for each in found if each.rows and each.yours],
         "of_others": [each for each in found if each.rows and not each.yours],
         "quiet": [each for each in found if not each.rows],
@@ -39,9 +41,18 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def looked_into(workspaces: list[Workspace], now: datetime) -> list[BrokenGlass]:
+    """Who looks into these workspaces now without belonging to them."""
+    rows = BrokenGlass.objects.filter(workspace__in=workspaces, until__gt=now)
+    return list(rows.select_related("workspace", "person").order_by("until"))
+
+
 def everywhere(request: HttpRequest) -> dict[str, Any]:
-    """What every page's context has beyond unfold's: no inline style, for ``colors.css`` has the theme's colors."""
-    return {"colors": None, "border_radius": None}
+    """What every page's context has beyond unfold's: no inline style, for ``colors.css`` has the theme's colors; and
+    the workspaces that the person looks into as an operator of the installation."""
+    person = request.user
+    broken = glass.broken_by(person) if isinstance(person, User) else []
+    return {"colors": None, "border_radius": None, "broken_glass": broken}
 
 
 def colors(request: HttpRequest) -> str:

@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
+from workspaces.access import glass
 from workspaces.access.roles import VIEW
 from workspaces.models import Agent, User, Workspace, WorkspacePermission
 
@@ -64,6 +65,8 @@ def permissions_everywhere(user: Visitor) -> dict[int, frozenset[str]]:
         rows = WorkspacePermission.objects.filter(user=user, **confinement(user, "content_object"))
         for workspace, codename in rows.values_list("content_object_id", "permission__codename"):
             gathered.setdefault(workspace, set()).add(codename)
+        for row in glass.broken_by(user, **confinement(user, "workspace")):
+            gathered.setdefault(row.workspace_id, set()).update(glass.SHOWN)
         held = user.__dict__[CACHE] = {workspace: frozenset(names) for workspace, names in gathered.items()}
     return held
 
@@ -88,11 +91,16 @@ def workspaces_for(user: Visitor, permission: str = VIEW) -> QuerySet[Workspace]
     """The workspaces in which a person has a permission."""
     if not isinstance(user, User) or not user.is_active:
         return Workspace.objects.none()
-    return Workspace.objects.filter(
+    held = Workspace.objects.filter(
         workspacepermission__user=user,
         workspacepermission__permission__codename=permission,
         **confinement(user, "pk"),
     )
+    broken = glass.broken_by(user, **confinement(user, "workspace")) if permission in glass.SHOWN else ()
+    if not broken:
+        return held
+    seen = Q(pk__in=[row.workspace_id for row in broken])
+    return Workspace.objects.filter(Q(pk__in=held.values("pk")) | seen)
 
 
 def get_workspace(user: Visitor, slug: str, permission: str = VIEW) -> Workspace:
@@ -133,6 +141,7 @@ def readable(user: Visitor) -> dict[int, set[str] | None]:
     logs: dict[int, set[str] | None] = {}
     for log_id, codename in rows.values_list("content_object__log_id", "permission__codename"):
         logs[log_id] = None if codename == "view_log" else logs.get(log_id, set())
+    logs |= {row.workspace.log_id: None for row in glass.broken_by(user, **confinement(user, "workspace"))}
     partly = [log_id for log_id, agents in logs.items() if agents is not None]
     names = Agent.objects.filter(workspace__log_id__in=partly) if partly else Agent.objects.none()
     for log_id, public_id in names.values_list("workspace__log_id", "public_id"):
