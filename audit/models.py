@@ -114,3 +114,14 @@ class Owed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} due {self.due:%F %T}"
+
+
+class Worker(models.Model):
+    """A worker and when it was last heard of, so that people can tell whether one runs."""
+
+    name = models.CharField(max_length=200, primary_key=True, help_text="Host and process.")
+    started = models.DateTimeField()
+    seen = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}, seen {self.seen:%F %T}"

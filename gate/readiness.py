@@ -5,8 +5,8 @@ import threading
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
+from audit.durability import durability
 from audit.models import Head
-from audit.sqlite.base import durability_problems
 
 
 def problems() -> list[str]:
@@ -20,21 +20,6 @@ def problems() -> list[str]:
     except DatabaseError as error:
         connection.close()
         return [f"The database does not answer: {error}"]
-    return found
-
-
-def durability() -> list[str]:
-    """Why a committed decision could be lost, in sentences."""
-    if connection.vendor == "sqlite":
-        return durability_problems(connection)
-    found = []
-    with connection.cursor() as cursor:
-        for setting, weak in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
-            cursor.execute("SELECT current_setting(%s)", [setting])
-            if cursor.fetchone()[0] == weak:
-                found.append(
-                    f"PostgreSQL has {setting} = {weak}; a crash could lose decisions. Switch it on."
-                )
     return found
 
 

@@ -6,9 +6,11 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 
 from audit.admin.pages import display
 from audit.models import Entry
+from governance.admin import health
 from governance.admin.naming import recent
 from governance.admin.standing import BADGES, StandingPages, ladder
 from workspaces import tenancy
@@ -87,5 +89,5 @@ class InstallationAdmin(StandingPages, ScopedAdmin):
         return {
             "ladder": ladder(request, obj),
             "steps": recent(steps, STEPS),
-            "workspace_count": Workspace.objects.count(),
+            "health": health.findings(timezone.now()),
         }

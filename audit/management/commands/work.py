@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connections
 
-from audit import owed
+from audit import heartbeats, owed
 
 ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
 LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
@@ -25,7 +25,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.quiet: bool = options["quiet"]
+        self.pulse = heartbeats.Pulse()
         if options["once"]:
+            self.pulse.beat()
             self.perform_due(until=None)
             self.sweep()
             return
@@ -42,6 +44,7 @@ class Command(BaseCommand):
         while not stop.is_set():
             close_old_connections()
             try:
+                self.pulse.beat()
                 self.perform_due(until=time.monotonic() + ROUND, stop=stop)
                 self.sweep()
                 pause = interval

@@ -1,0 +1,33 @@
+"""Workers say every few seconds that they are there."""
+
+import os
+import socket
+import time
+from datetime import timedelta
+
+from audit.log import database_time
+from audit.models import Worker
+
+INTERVAL = 5.0  # seconds between two beats
+LATE = timedelta(
+    seconds=45
+)  # a worker that was not heard of for so long is away: nothing it performs takes longer
+FORGOTTEN = timedelta(days=1)
+
+
+class Pulse:
+    """One worker's beats."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()[:150]}, process {os.getpid()}"
+        self.started = database_time()
+        self.last = float("-inf")
+
+    def beat(self) -> None:
+        """Note that this worker is there, unless it just did; forget those that have been away for a day."""
+        if time.monotonic() - self.last < INTERVAL:
+            return
+        now = database_time()
+        Worker.objects.update_or_create(name=self.name, defaults={"started": self.started, "seen": now})
+        Worker.objects.filter(seen__lt=now - FORGOTTEN).delete()
+        self.last = time.monotonic()
