@@ -140,7 +140,9 @@ def rules_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
 
 def written(end: datetime | None) -> str | None:
     """An end as people read it."""
-    return None if end is None else end.isoformat(timespec="minutes")
+    if end is None:
+        return None
+    return end.isoformat(timespec="auto" if end.second or end.microsecond else "minutes")
 
 
 def differences(before: Configuration, after: Configuration) -> list[str]:
