@@ -1,5 +1,6 @@
 """Budgets in the portal's API, with what is held and spent in the window that runs."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ import django_filters
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.mixins import CreateModelMixin
 from rest_framework.request import Request
@@ -22,17 +23,22 @@ from workspaces.api.views import VIEW, WorkspaceView, found
 from workspaces.models import Agent
 
 MANAGE = "manage_budgets"
-AMOUNT = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
+AMOUNT = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 
 
-class DollarsField(serializers.RegexField):
+@extend_schema_field({"type": "string", "pattern": f"^{AMOUNT}$"})
+class DollarsField(serializers.CharField):
     """Nano-US-dollars as a decimal string of dollars."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(AMOUNT, **options)
+    default_error_messages = {
+        "amount": "A decimal string of US dollars such as 5.00, with at most nine decimals."
+    }
 
     def to_internal_value(self, data: Any) -> Any:
-        return int(Decimal(super().to_internal_value(data)) * NANOS)
+        text = super().to_internal_value(data)
+        if not re.fullmatch(AMOUNT, text):
+            self.fail("amount")
+        return int(Decimal(text) * NANOS)
 
     def to_representation(self, value: int) -> Any:
         return dollars(value)

@@ -1,7 +1,9 @@
 """Pages of lists that stay in place while rows are added: each begins after the last row of the one before."""
 
+from contextlib import suppress
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError as Invalid
 from rest_framework.pagination import BasePagination
@@ -23,22 +25,25 @@ class Pages(BasePagination):
 
     def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
         limit, after = limit_of(request), request.query_params.get("after")
-        if after is not None and "\0" in after:
-            raise Invalid({"after": "The list has no such row; begin again without after."})
         backward, column = view.order.startswith("-"), view.order.lstrip("-")
         if after is not None:
-            place = after if view.cursor == column else self.place(queryset, view.cursor, column, after)
+            place = self.place(queryset, view.cursor, column, after)
             queryset = queryset.filter(**{f"{column}__{'lt' if backward else 'gt'}": place})
         rows = list(queryset.order_by(view.order)[: limit + 1])
         self.following = str(getattr(rows[limit - 1], view.cursor)) if len(rows) > limit else None
         return rows[:limit]
 
     def place(self, queryset: QuerySet[Any], cursor: str, column: str, after: str) -> Any:
-        """Where the row is that a client names. Raises Invalid for one that is not on the list."""
-        found = queryset.filter(**{cursor: after}).values_list(column, flat=True).first()
-        if found is None:
+        """Where the row is that a client names. Raises Invalid for one that cannot be, or is not, on the list."""
+        place = None
+        if "\0" not in after:
+            with suppress(ValidationError):
+                place = queryset.model._meta.get_field(cursor).to_python(after)
+        if place is not None and cursor != column:
+            place = queryset.filter(**{cursor: place}).values_list(column, flat=True).first()
+        if place is None:
             raise Invalid({"after": "The list has no such row; begin again without after."})
-        return found
+        return place
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"results": data, "next": self.following})

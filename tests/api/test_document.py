@@ -62,7 +62,9 @@ def test_every_body_has_an_example() -> None:
     assert bodies == EXAMPLES.keys()
 
 
-@pytest.mark.parametrize(("address", "view"), list(views()), ids=lambda each: each if isinstance(each, str) else "")
+@pytest.mark.parametrize(
+    ("address", "view"), list(views()), ids=lambda each: each if isinstance(each, str) else ""
+)
 def test_every_view_says_what_it_asks(address: str, view: type[PortalView]) -> None:
     asked = vars(view).get("permission")
     assert isinstance(asked, dict), f"{view.__name__} has no permission of its own"

@@ -131,7 +131,9 @@ class KeyDocument(Exact):
     id = serializers.CharField(source="public_id", read_only=True)
     prefix = serializers.CharField(read_only=True, help_text="csk_ and these characters begin its text.")
     created = serializers.DateTimeField(read_only=True)
-    created_by = serializers.CharField(source="created_by.public_id", read_only=True, default=None)
+    created_by = serializers.CharField(
+        source="created_by.public_id", read_only=True, default=None, allow_null=True
+    )
     expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Null: never.")
     revoked_at = serializers.DateTimeField(read_only=True, allow_null=True)
     last_used = serializers.DateTimeField(source="use.at", read_only=True, default=None, allow_null=True)
@@ -268,6 +270,7 @@ class GrantDocument(Exact):
     through = serializers.CharField(
         source="through.name",
         default=None,
+        allow_null=True,
         read_only=True,
         help_text="The role that gives it; null: its own.",
     )

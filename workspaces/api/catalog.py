@@ -4,6 +4,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from audit.api.problems import Exact
@@ -20,6 +21,16 @@ EVERYTHING = {"GET": VIEW, "PUT": MANAGE, "DELETE": MANAGE}
 READING_AND_ADDING = {"GET": VIEW, "POST": MANAGE}
 
 
+@extend_schema_field({"type": ["object", "boolean", "null"]})
+class SchemaField(serializers.JSONField):
+    """A JSON Schema, or none."""
+
+
+@extend_schema_field({"type": ["string", "array", "null"], "items": {"type": ["string", "object"]}})
+class TemplatesField(serializers.JSONField):
+    """Resource templates as a workspace file has them."""
+
+
 class ToolDocument(Exact):
     """What a tool declares of itself, in the words of a workspace file."""
 
@@ -29,11 +40,13 @@ class ToolDocument(Exact):
     risk = serializers.ChoiceField(RISKS, default=Risk.LOW.value)
     reversible = serializers.BooleanField(default=True)
     labels = Labels(required=False)
-    schema = serializers.JSONField(
+    schema = SchemaField(
         required=False, allow_null=True, help_text="JSON Schema 2020-12 of the arguments; null: any."
     )
-    resource = serializers.JSONField(
-        required=False, help_text="Templates, each as text or as {template, action}: file://{path}."
+    resource = TemplatesField(
+        required=False,
+        allow_null=True,
+        help_text="Templates, each as text or as {template, action}: file://{path}.",
     )
     default_scheme = serializers.CharField(max_length=20, required=False, allow_null=True)
     sensitive = serializers.ListField(
