@@ -108,8 +108,10 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
             names = {"slug": "acme", "public_id": walled[User].public_id}
             asked = [name for name in names if f":{name}>" in str(pattern.pattern)]
             yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})
-        elif pattern.name == "live":
-            yield "live", reverse("live", args=["acme"])
+        elif pattern.name in ("live", "pulse"):
+            yield pattern.name, reverse(pattern.name, args=["acme"])
+        elif pattern.name == "stop":
+            yield "stop", reverse("stop")
         elif pattern.name.startswith("policy_"):
             takes = ["acme"] if pattern.name == "policy_trial" else ["acme", "rpl_of_nobody"]
             yield pattern.name, reverse(pattern.name, args=takes)
