@@ -10,6 +10,7 @@ class GovernanceConfig(AppConfig):
         from audit import owed
         from governance import (
             approvals,
+            campaigns,
             kinds,
             last_use,
             leavers,
@@ -31,3 +32,5 @@ class GovernanceConfig(AppConfig):
         owed.periodic(tidying.tidy)
         owed.periodic(last_use.note_uses)
         owed.periodic(leavers.supervise_ownerless)
+        owed.performer(campaigns.MAIL)(campaigns.mail_owner)
+        owed.periodic(campaigns.lapse_due)

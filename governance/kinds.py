@@ -24,6 +24,9 @@ SENTENCES = {
     "governance.approval.rerouted": "{tool} of {agent} is asked of others, because a reviewer left.",
     "governance.agent.ownerless": "{agent} lost its owner, who left.",
     "governance.person.left": "{actor} recorded that a person left.",
+    "governance.review.started": "{actor} started an access review.",
+    "governance.review.answered": "{actor} answered an access review of {agent}: {outcome}.",
+    "governance.review.signed": "{actor} signed off an access review.",
     "governance.access.exported": "{actor} took along who can do what.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }

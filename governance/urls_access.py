@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.admin import access, leavers
+from governance.admin import access, leavers, reviews
 
 urlpatterns = [
     path("access/", access.overview, name="access_overview"),
@@ -10,5 +10,12 @@ urlpatterns = [
     path("access/<slug:slug>/csv/", access.export, name="access_csv"),
     path("access/<slug:slug>/people/<str:public_id>/", access.person, name="access_person"),
     path("access/<slug:slug>/people/<str:public_id>/leave/", leavers.from_workspace, name="access_leave"),
+    path("access/<slug:slug>/reviews/", reviews.listing, name="access_reviews"),
+    path("access/<slug:slug>/reviews/<str:review_id>/", reviews.page, name="access_review"),
+    path("access/<slug:slug>/reviews/<str:review_id>/answer/", reviews.answer, name="access_review_answer"),
+    path("access/<slug:slug>/reviews/<str:review_id>/sign/", reviews.sign, name="access_review_sign"),
+    path(
+        "access/<slug:slug>/reviews/<str:review_id>/summary/", reviews.summary, name="access_review_summary"
+    ),
     path("installation/leaver/", leavers.from_installation, name="leaver"),
 ]

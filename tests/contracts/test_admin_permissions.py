@@ -13,13 +13,14 @@ from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from audit import log
 from audit.models import Entry
 from billing import limits
 from billing.models import Budget
-from governance import policies
-from governance.models import Approval, DecisionRecord, PolicyVersion
+from governance import campaigns, policies
+from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion
 from tests import approving
 from tests.cast import Cast
 from workspaces import agents, catalog, people, tenancy
@@ -69,6 +70,8 @@ def walled(cast: Cast) -> dict[type[Model], Any]:
         tool=CANARY,
         arguments={"path": CANARY},
     )
+    due = timezone.now() + timedelta(days=9)
+    campaigns.start(acme, title=CANARY, due=due, undecided="keep", person=cast.olga)
     entry = Entry.objects.get(log_id=acme.log_id, index=approval.entry_index)
     return {
         Agent: agent,
@@ -105,7 +108,12 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
         if pattern.name is None:
             continue
         if pattern.name.startswith("access") or pattern.name == "leaver":
-            names = {"slug": "acme", "public_id": walled[User].public_id}
+            review = AccessReview.objects.get()
+            names = {
+                "slug": "acme",
+                "public_id": walled[User].public_id,
+                "review_id": review.public_id,
+            }
             asked = [name for name in names if f":{name}>" in str(pattern.pattern)]
             yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})
         elif pattern.name in ("live", "pulse"):
