@@ -67,7 +67,10 @@ class Portal(UnfoldAdminSite):
         return response
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Pages and rows by name. Nothing is cached: what was visible a minute ago may not be now."""
+        """Pages and rows by name, public id or an entry's index. Nothing is cached: what was visible a minute ago
+        may not be now."""
+        from governance.admin.finding import find  # admin modules register with this site, so it comes first
+
         begun = time.perf_counter()
         term = request.GET.get("s", "").strip()[:100]
         if not term:
@@ -75,7 +78,11 @@ class Portal(UnfoldAdminSite):
         apps = self.get_app_list(request)
         # First the rows: looking for pages takes the other models out of the list.
         rows = self.rows_named(request, apps, term)
-        paginator = Paginator([*self._search_apps(apps, term.lower()), *rows], per_page=100)
+        exactly = [
+            SearchResult(title=each.title, description=each.kind, link=each.link, icon="target")
+            for each in find(request.user, term)
+        ]
+        paginator = Paginator([*exactly, *self._search_apps(apps, term.lower()), *rows], per_page=100)
         context = {
             "page_obj": paginator,
             "results": paginator.page(1),

@@ -147,9 +147,9 @@ def denied(person: User, workspaces: Workspaces, now: datetime) -> Concern:
     return concern
 
 
-def newest_entries(log_ids: Sequence[int]) -> Q:
+def newest_entries(log_ids: Sequence[int], most: int = LOOKED_THROUGH) -> Q:
     """Which entries are among the newest of their log; the bound is shared by all logs."""
-    each = max(500, LOOKED_THROUGH // max(1, len(log_ids)))
+    each = max(500, most // max(1, len(log_ids)))
     latest = Q(pk__in=[])
     for log_id, size in Head.objects.filter(log_id__in=log_ids).values_list("log_id", "size"):
         latest |= Q(log_id=log_id, index__gte=size - each)

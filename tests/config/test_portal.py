@@ -5,9 +5,11 @@ from django.urls import reverse
 
 from audit import log
 from audit.models import Entry
+from tests import approving
 from tests.cast import Cast
 from tests.portal import body_of, enter, page
 from workspaces import people
+from workspaces.models import User
 
 PASSWORD = "correct horse battery staple"
 
@@ -60,3 +62,47 @@ def test_the_desk_of_somebody_without_a_workspace_says_what_to_do(cast: Cast) ->
     shown = page(enter(cast.sam), "index")
     assert "You are in no workspace yet" in shown
     assert "Acme" not in shown
+
+
+def search(person: User, term: str) -> str:
+    answer = enter(person).get(reverse("admin:search"), {"s": term, "extended": "1"})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_public_id_finds_its_page_and_ends_at_the_wall(cast: Cast) -> None:
+    approval = approving.ask(cast.report_bot, [approving.requirement(cast.rita)])
+    entry = Entry.objects.get(log_id=cast.acme.log_id, index=approval.entry_index)
+    pages = {
+        cast.report_bot.public_id: ("workspaces_agent_change", cast.report_bot.pk),
+        approval.public_id: ("governance_approval_change", approval.pk),
+        approval.decision: ("governance_decisionrecord_change", entry.pk),
+        cast.tools["mail.send"].public_id: ("workspaces_tool_change", cast.tools["mail.send"].pk),
+        cast.resources["web"].public_id: ("workspaces_resource_change", cast.resources["web"].pk),
+        cast.rita.public_id: ("workspaces_user_change", cast.rita.pk),
+        f"#{entry.index}": ("governance_decisionrecord_change", entry.pk),
+    }
+    for term, (name, key) in pages.items():
+        address = f'href="{reverse(f"admin:{name}", args=[key])}"'
+        assert address in search(cast.otto, term), term
+        assert address not in search(cast.gina, term), term
+
+
+def test_a_denied_decision_is_found_by_the_id_in_its_entry(cast: Cast) -> None:
+    with log.write(cast.acme.log_id) as entries:
+        entries.append(
+            "governance.check.denied",
+            actor="agent:x",
+            agent=cast.report_bot.public_id,
+            tool="files.read",
+            data={"decision": "dec_denied4711"},
+        )
+    found = search(cast.otto, "dec_denied4711")
+    assert "denied: files.read" in found
+    assert "files.read" not in search(cast.gina, "dec_denied4711")
+    assert "files.read" not in search(cast.otto, "dec_denied4712")
+
+
+def test_an_index_finds_an_entry_only_for_those_who_may_read_it(cast: Cast) -> None:
+    assert "#0 workspaces.workspace.created" in search(cast.olga, "0")
+    assert "workspaces.workspace.created" not in search(cast.otto, "0")
