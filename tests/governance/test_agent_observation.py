@@ -21,6 +21,7 @@ from workspaces import access, agents, allowances
 from workspaces.allowances import Need
 from workspaces.identifiers import key_digest
 from workspaces.models import Agent, Resource
+from workspaces.resources import Pattern
 
 BORN = itertools.count()
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -216,3 +217,34 @@ def test_a_grant_that_lasts_longer_is_kept_and_a_known_resource_is_used(cast: Ca
     assert (made.pattern, ends[made.name]) == ("file:///srv/a%20b", week)
     assert ":" not in made.name
     assert allowances.allow(bot, needs, expires_at=week, actor="system") == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "file:///a*b",
+        "mailto:*@customers.test",
+        "file:///keys/[withheld: api-key]",
+        "s3://b/" + "x" * 1000,
+        "nothing",
+    ],
+)
+def test_what_would_not_mean_exactly_one_resource_is_no_pattern(resource: str) -> None:
+    assert allowances.exactly(resource) is None
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "file:///a%2Ab",
+        "https://one.test/a?b=1&c",
+        "mailto:bob+x@customers.test",
+        "ticket:7",
+        "s3://b/a%20b;c",
+    ],
+)
+def test_an_exact_pattern_covers_its_resource_and_no_other(resource: str) -> None:
+    pattern = allowances.exactly(resource)
+    assert pattern is not None
+    assert Pattern.parse(pattern).matches(resource)
+    assert not Pattern.parse(pattern).matches(resource + "x")
