@@ -18,6 +18,7 @@ from bench.seeding import rules  # noqa: E402
 from bench.workload import TOOLS, tool_name  # noqa: E402
 from gate import bodies, callers  # noqa: E402
 from governance import checks, policies, replays  # noqa: E402
+from governance.requests import Caller  # noqa: E402
 from workspaces.models import User, Workspace  # noqa: E402
 
 BATCH = 256
@@ -41,7 +42,7 @@ def record(log_id: int, keys: list[str], count: int) -> None:
                 },
             }
             caller = known[number % len(known)]
-            assert isinstance(caller, callers.Caller)
+            assert isinstance(caller, Caller)
             batch.append(bodies.parse_check(json.dumps(body).encode(), caller, ""))
         checks.admit(log_id, batch)
 

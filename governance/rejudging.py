@@ -125,8 +125,10 @@ class Rejudge:
 
     def load_agents(self) -> dict[str, AgentEntry]:
         """Every agent, by public id, as if everything were granted to it: what was not, the record says."""
-        tools = dict.fromkeys((tool.id for tool in self.snapshot.tools.values()), None)
-        resources = {(key, action.value): None for key in self.snapshot.resource_labels for action in Action}
+        tools: dict[int, datetime | None] = {tool.id: None for tool in self.snapshot.tools.values()}
+        resources: dict[tuple[int, str], datetime | None] = {
+            (key, action.value): None for key in self.snapshot.resource_labels for action in Action
+        }
         rows = Agent.objects.filter(workspace_id=self.snapshot.workspace_id)
         return {row.public_id: entry_of(row, tools=tools, resources=resources) for row in rows}
 

@@ -300,10 +300,10 @@ def decided(replay: Replay) -> QuerySet[Entry]:
 def read(replay: Replay) -> tuple[list[Recorded], int]:
     """The next batch of calls, and the index at which the one after it begins."""
     rows = decided(replay).filter(index__gte=replay.position).order_by("index")
-    columns = ("index", "pk", "time", "agent", "tool", "session", "body")
+    columns = rows.values_list("index", "pk", "time", "agent", "tool", "session", "body")
     calls = [
-        Recorded(*plain, orjson.loads(bytes(body))["data"])
-        for *plain, body in rows.values_list(*columns)[:BATCH]
+        Recorded(index, key, at, agent, tool, session, orjson.loads(bytes(body))["data"])
+        for index, key, at, agent, tool, session, body in columns[:BATCH]
     ]
     return calls, calls[-1].index + 1 if len(calls) == BATCH else replay.end
 

@@ -18,6 +18,7 @@ from workspaces.declarations import ToolDeclaration, parse_declaration
 from workspaces.models import Agent, RemovedTool, Resource, Tool, User, Workspace
 
 SYSTEM = "system"
+PERSON = "person:"
 READ_OF_AGENTS = ("name", "labels", "risk_tier", "purpose")
 
 
@@ -46,12 +47,14 @@ def guard_resource(before: Resource | None, after: Resource | None, *, actor: st
     """What the policy in force names keeps its pattern, and its labels where a rule reads labels, unless who asks may
     publish; and while it is named nobody removes it, for the policy could not be read any more."""
     row = after or before
-    if row is None or not actor.startswith("person:"):
+    if row is None or actor == SYSTEM:
         return
     version = in_force(row.workspace)
     rules = version.content if version else []
     naming = [rule["name"] for rule in rules if row.name in names_in(rule)]
-    if naming and after is None:
+    if (
+        naming and after is None and actor.startswith(PERSON)
+    ):  # a file that is applied may change the policy too
         raise Guarded(
             f"The rule “{naming[0]}” in force names {row.name}; publish a policy without it first, then remove it."
         )
@@ -69,7 +72,7 @@ def guard_resource(before: Resource | None, after: Resource | None, *, actor: st
 def guard_agent(before: Agent | None, after: Agent | None, *, actor: str) -> None:
     """What rules in force see of an agent (labels, name, risk tier, purpose, isolated runs) changes only by who may
     publish. A new agent may be made: it is granted nothing yet."""
-    if before is None or after is None or not actor.startswith("person:"):
+    if before is None or after is None or actor == SYSTEM:
         return
     if not after.workspace.two_people or may_publish(actor, after.workspace):
         return
@@ -89,8 +92,8 @@ def guard_agent(before: Agent | None, after: Agent | None, *, actor: str) -> Non
 
 
 def may_publish(actor: str, workspace: Workspace) -> bool:
-    """Whether the person whom an actor names may publish policies here."""
-    person = User.objects.filter(public_id=actor.removeprefix("person:")).first()
+    """Whether the person whom an actor names may publish policies here. The command line names nobody."""
+    person = User.objects.filter(public_id=actor.removeprefix(PERSON)).first()
     return person is not None and may(person, "publish_policy", workspace)
 
 

@@ -83,8 +83,9 @@ def resource(cast: Cast, name: str, **changes: Any) -> Callable[[str], Any]:
 )
 def test_what_rules_rest_on_changes_by_who_may_publish(cast: Cast, dora: User, change: Any) -> None:
     apply, before = change(cast), latest(cast.acme).index
-    with pytest.raises(Guarded, match="owner or a compliance officer"):
-        apply(people.actor_of(dora))
+    for actor in (people.actor_of(dora), "cli:dora@host"):
+        with pytest.raises(Guarded, match="owner or a compliance officer"):
+            apply(actor)
     assert latest(cast.acme).index == before
     apply(people.actor_of(cast.rita))
     assert latest(cast.acme).index == before + 1
