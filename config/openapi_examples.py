@@ -60,6 +60,7 @@ EXAMPLES: dict[str, Any] = {
     "MemberRolesRequest": {"roles": ["approver", "compliance_officer"]},
     "PatchedWorkspaceDocumentRequest": {"timezone": "Europe/Berlin"},
     "WholePolicyDocumentRequest": {"rules": [RULE], "note": "Finance asked for it."},
+    "LeaveDocumentRequest": {"reason": "Moved to another team."},
     "NoteDocumentRequest": {"note": "Agreed on Monday."},
     "AnswerDocumentRequest": {"approve": True, "comment": "It is owed."},
     "BudgetDocumentRequest": {"window": "month", "limit_usd": "200.00", "warn_at": [50, 80]},

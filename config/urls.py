@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from governance.admin import pulse, stop
-from governance.admin import replays, trials
+from governance.admin import pulse, replays, stop, trials
 from workspaces import views
+from workspaces.admin import tokens
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -22,6 +22,8 @@ urlpatterns = [
     path(
         "admin/policy/<slug:slug>/replays/<str:public_id>/cancel/", replays.cancel, name="policy_replay_cancel"
     ),
+    path("admin/tokens/", tokens.page, name="api_tokens"),
+    path("admin/tokens/<str:public_id>/revoke/", tokens.revoke, name="api_token_revoke"),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
     path("admin/", include("governance.urls_access")),

@@ -9,7 +9,7 @@ from audit.api.document import Document, browse
 from audit.api.entries import Entries, Logs, OneEntry
 from audit.api.views import NothingHere
 from billing.api import Budgets, OneBudget
-from governance.api import approvals, containment, decisions, policies
+from governance.api import approvals, containment, decisions, members, policies
 from workspaces.access.pages import signed_in_page
 from workspaces.api import agents, catalog, people
 
@@ -34,6 +34,7 @@ urlpatterns = [
     at(WORKSPACE, people.OneWorkspace),
     at(f"{WORKSPACE}/members", people.Members),
     at(f"{WORKSPACE}/members/<str:person>", people.OneMember),
+    at(f"{WORKSPACE}/members/<str:person>/leave", members.MemberLeave),
     at(f"{WORKSPACE}/reviewer-groups", people.ReviewerGroups),
     at(f"{WORKSPACE}/reviewer-groups/<str:name>", people.OneReviewerGroup),
     at(f"{WORKSPACE}/lists", catalog.Lists),

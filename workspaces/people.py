@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
 
 from audit import log
 from workspaces.access import grants, scoping, tokens
@@ -132,7 +133,7 @@ def set_roles(workspace: Workspace, person: User, *, roles: Iterable[str], actor
     """Make these the person's roles in the workspace, and the permissions that follow from them theirs.
 
     Without any role the person is a stranger, and leaves the reviewer groups too. Raises ValueError for an
-    unknown role.
+    unknown role, and ValidationError for an owner who would no longer be one by their own doing.
     """
     wanted = {Membership.Role(role) for role in roles}
     with log.write(workspace.log_id) as entries:
@@ -140,6 +141,9 @@ def set_roles(workspace: Workspace, person: User, *, roles: Iterable[str], actor
             Membership.Role(row.role): row
             for row in Membership.objects.filter(workspace=workspace, person=person)
         }
+        owner = Membership.Role.OWNER
+        if actor == actor_of(person) and owner in held and owner not in wanted:
+            raise ValidationError("Nobody takes the owner's role from themselves; ask another owner.")
         difference = grants.set_permissions(workspace, person, permissions_for(wanted))
         difference.removed += [row for role, row in held.items() if role not in wanted]
         difference.saved += [

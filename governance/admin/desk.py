@@ -94,6 +94,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if getattr(person, "is_superuser", False):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
+    groups.append(group("Yours", item("API tokens", "key", "api_tokens")))
     count_waiting(person, groups)
     return [each for each in groups if each["items"]]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -15,7 +14,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminS
 from audit.admin.pages import display
 from workspaces import people
 from workspaces.access import Forbidden, may_somewhere, workspaces_for
-from workspaces.access.admin import ActingForm, ScopedAdmin, WorkspaceFilter, act, actor_in, filled, person_of
+from workspaces.access.admin import ActingForm, ScopedAdmin, WorkspaceFilter, act, actor_in, filled
 from workspaces.admin.catalog import NamedAdmin, NamedForm
 from workspaces.models import Membership, ReviewerGroup, User, Workspace
 
@@ -135,8 +134,6 @@ class PersonAdmin(ScopedAdmin):
         """Make the posted roles the person's, in the posted workspace."""
         workspace = self.shared(request, person)
         roles = filled(RolesForm(request.POST))["roles"]
-        if person == person_of(request) and "owner" not in roles:
-            raise ValidationError("Nobody takes the owner's role from themselves; ask another owner.")
         people.set_roles(workspace, person, roles=roles, actor=actor_in(request))
         messages.success(request, f"Saved: what {person} may do in {workspace}.")
         gone = not self.get_queryset(request).filter(pk=person.pk).exists()

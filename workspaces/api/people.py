@@ -241,7 +241,7 @@ class Members(MemberRows, CreateModelMixin, Listing):
 class OneMember(MemberRows):
     """One person of the workspace."""
 
-    permission = {"GET": VIEW, "PUT": MANAGE, "DELETE": MANAGE}
+    permission = {"GET": VIEW, "PUT": MANAGE}
 
     def get(self, request: Request, slug: str, person: str) -> Response:
         """Who they are here."""
@@ -253,11 +253,6 @@ class OneMember(MemberRows):
         roles = self.read(request, MemberRoles)["roles"]
         people.set_roles(self.workspace, self.member(), roles=roles, actor=self.actor)
         return self.shown(self.member())
-
-    def delete(self, request: Request, slug: str, person: str) -> Response:
-        """Take all their roles here; they are strangers then."""
-        people.set_roles(self.workspace, self.member(), roles=(), actor=self.actor)
-        return Response(status=204)
 
 
 class Seats(serializers.ListField):
