@@ -1,0 +1,267 @@
+"""What the names in addresses, forms, filters and bodies stand for. A name that is not here fails the sweep: add it.
+
+``SEGMENTS`` and ``COLUMNS`` fill addresses, ``NAMES`` whatever names something of a workspace, and ``PLAIN`` gives a
+good value of everything that names nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from audit.models import Entry, Log
+from billing.models import Budget
+from governance.models import Approval, DecisionRecord, PolicyVersion, Replay
+from tests.isolation.routes import Route
+from tests.isolation.world import Kind, Side
+from workspaces.models import (
+    Agent,
+    AgentKey,
+    ApiToken,
+    Installation,
+    NamedList,
+    Resource,
+    ReviewerGroup,
+    Role,
+    Tool,
+    User,
+    Workspace,
+)
+
+# The segment before a parameter → what the parameter names.
+SEGMENTS: dict[str, Kind] = {
+    "access": Workspace,
+    "agent": Agent,
+    "agents": Agent,
+    "approval": Approval,
+    "approvals": Approval,
+    "budget": Budget,
+    "budgets": Budget,
+    "decisionrecord": DecisionRecord,
+    "decisions": DecisionRecord,
+    "entries": Entry,
+    "entry": Entry,
+    "installation": Installation,
+    "keys": AgentKey,
+    "lists": NamedList,
+    "live": Workspace,
+    "logs": Log,
+    "members": User,
+    "people": User,
+    "namedlist": NamedList,
+    "policies": PolicyVersion,
+    "policy": Workspace,
+    "policyversion": PolicyVersion,
+    "pulse": Workspace,
+    "replays": Replay,
+    "resource": Resource,
+    "resources": Resource,
+    "reviewer-groups": ReviewerGroup,
+    "reviewergroup": ReviewerGroup,
+    "role": Role,
+    "roles": Role,
+    "tokens": ApiToken,
+    "tool": Tool,
+    "tools": Tool,
+    "user": User,
+    "workspace": Workspace,
+    "workspaces": Workspace,
+}
+# A parameter's name → the column that it is matched with.
+COLUMNS = {
+    "agent": "public_id",
+    "approval": "public_id",
+    "budget": "public_id",
+    "index": "index",
+    "key": "public_id",
+    "name": "name",
+    "number": "number",
+    "object_id": "pk",
+    "person": "public_id",
+    "pk": "pk",
+    "public_id": "public_id",
+    "slug": "slug",
+    "token": "public_id",
+    "uuid": "uuid",
+}
+# Parameters that are not one column of one row.
+SPECIAL: dict[tuple[str, str], Callable[[Side], str]] = {
+    ("grants", "permission"): lambda side: "use",
+    ("<>", "target"): lambda side: str(side.rows[Tool].public_id),  # type: ignore[attr-defined]
+}
+# Secrets: whoever has one may. They are nobody's to guess, and no names of rows.
+SECRETS = {("signin", "token"), ("a", "token")}
+# Addresses of patterns that are regular expressions, by the pattern's name or text.
+EXPRESSIONS: dict[str, list[str]] = {
+    "app_list": [
+        "/admin/workspaces/",
+        "/admin/billing/",
+        "/admin/governance/",
+        "/admin/audit/",
+    ],
+    "admin/(?P<url>.*)$": ["/admin/nothing/here/"],
+    "api/v1/": ["/api/v1/nothing/here"],
+}
+# Pages of the admin's site that are no model's, and what opens them.
+SITE: dict[str, str] = {
+    "index": "to be signed in",
+    "login": "nothing: it is where one signs in",
+    "logout": "to be signed in",
+    "search": "to be signed in",
+    "password_change": "to be signed in",
+    "password_change_done": "to be signed in",
+    "autocomplete": "the permission to view what it completes",
+    "jsi18n": "to be signed in",
+    "app_list": "to be signed in",
+}
+
+# What names something of a workspace, in a query, a form or a body → the texts that name it on one side.
+Naming = Callable[[Side], list[str]]
+
+
+def any_of(kind: Kind, *columns: str) -> Naming:
+    """Every text by which that kind of row may be named: by these columns, or by its primary key."""
+    return lambda side: [str(getattr(side.rows[kind], each)) for each in (*columns, "pk")]
+
+
+AGENT, PERSON, PLACE = (
+    any_of(Agent, "public_id", "name"),
+    any_of(User, "public_id"),
+    any_of(Workspace, "slug"),
+)
+ROLE, TOOL = any_of(Role, "name"), any_of(Tool, "public_id", "name")
+
+
+def permission(side: Side) -> list[str]:
+    """Permissions on a tool and on a resource, as forms name them."""
+    tool, resource = side.rows[Tool], side.rows[Resource]
+    return [f"use:{tool.public_id}", f"write:{resource.public_id}"]  # type: ignore[attr-defined]
+
+
+NAMES: dict[str, Naming] = {
+    "acts_for": PERSON,
+    "against": any_of(PolicyVersion),
+    "agent": AGENT,
+    "bundle": permission,
+    "from": any_of(PolicyVersion),
+    "given": ROLE,
+    "key": any_of(AgentKey, "public_id"),
+    "on_behalf_of": PERSON,
+    "owner": PERSON,
+    "people": PERSON,
+    "permission": permission,
+    "q": AGENT,
+    "resources": any_of(Resource, "public_id", "name"),
+    "reviewers": PERSON,
+    "role": ROLE,
+    "s": AGENT,
+    "session": lambda side: [f"{side.fleet[0].name.partition('-')[0]}-run"],
+    "target": TOOL,
+    "tool": TOOL,
+    "tools": TOOL,
+    "what": AGENT,
+    "workspace": PLACE,
+}
+PLAIN: dict[str, str] = {
+    "after": "",
+    "expiring": "1",
+    "unused": "30",
+    "action": "read",
+    "actor": "system",
+    "arguments": "{}",
+    "comment": "words",
+    "context": "{}",
+    "cost_usd": "0.01",
+    "cursor": "",
+    "daily_usd": "1",
+    "days": "1",
+    "decision": "approve",
+    "default_scheme": "",
+    "email": "new@person.test",
+    "expires_at": "",
+    "extended": "1",
+    "facts": "1",
+    "grants_until": "",
+    "isolated_runs": "",
+    "key_until": "",
+    "kind": "block",
+    "labels": "word",
+    "limit": "10",
+    "limit_usd": "1",
+    "members": "word",
+    "most": "10",
+    "name": "a_new_name",
+    "need": "1",
+    "note": "words",
+    "outcome": "granted",
+    "overlap": "1",
+    "page": "1",
+    "pattern": "file:///new/*",
+    "permission": "use",
+    "purpose": "words",
+    "reason": "words",
+    "repeats": "0",
+    "resource": "",
+    "return": "",
+    "reversible": "on",
+    "risk": "low",
+    "risk_tier": "low",
+    "roles": "approver",
+    "rules": "",
+    "schema": "",
+    "scope": "workspace",
+    "sensitive": "",
+    "sessions_per_hour": "",
+    "since": "day",
+    "standing": "supervised",
+    "starter": "analyst",
+    "status": "all",
+    "text": "",
+    "timezone": "UTC",
+    "trust_reports": "",
+    "two_people": "",
+    "type": "governance.check.allowed",
+    "until": "",
+    "verdict": "allowed",
+    "version": "",
+    "warnings": "50",
+    "window": "week",
+}
+# Values of fields that take any JSON.
+JSON: dict[str, Any] = {"resource": ["file://{path}"], "schema": None, "rules": []}
+
+
+class Unknown(AssertionError):
+    """A route or a name that the sweep does not know how to fill."""
+
+
+def kind_of(route: Route, segment: str, name: str) -> Kind:
+    """What a parameter of a route names. Raises Unknown."""
+    if segment not in SEGMENTS or name not in COLUMNS:
+        raise Unknown(
+            f"{route}: what does <{name}> after {segment!r} name? Add the segment to SEGMENTS and the parameter to"
+            " COLUMNS in tests/isolation/names.py, and a row of its kind to both sides in tests/isolation/world.py."
+        )
+    return SEGMENTS[segment]
+
+
+def values(route: Route, side: Side) -> dict[str, str]:
+    """The route's parameters, filled with what is the side's. Raises Unknown."""
+    filled = {}
+    for segment, name in route.parameters:
+        if special := SPECIAL.get((segment, name)):
+            filled[name] = special(side)
+            continue
+        kind = kind_of(route, segment, name)
+        if kind not in side.rows:
+            raise Unknown(f"{route}: no side has a {kind.__name__}; make one in tests/isolation/world.py.")
+        filled[name] = str(getattr(side.rows[kind], COLUMNS[name]))
+    return filled
+
+
+def listed(route: Route) -> list[str] | None:
+    """The addresses of a regular expression that are tried, if somebody has listed any."""
+    return EXPRESSIONS.get(route.name or route.pattern)
+
+
+def is_secret(route: Route) -> bool:
+    """Whether the address itself is the right to open it."""
+    return any(each in SECRETS for each in route.parameters)

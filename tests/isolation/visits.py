@@ -1,0 +1,82 @@
+"""Requests that leave nothing behind, and what two answers have in common once their own words are taken out."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from django.db import transaction
+from django.test import Client
+
+from tests.isolation.fields import joints
+from workspaces.models import User
+
+NOISE = [
+    re.compile(r'csrfmiddlewaretoken" value="\w+"'),
+    re.compile(r'"X-CSRFToken": "\w+"'),
+    re.compile(r'nonce="[^"]*"'),
+    re.compile(r"\d+[\xa0 ](?:second|minute|hour)s?"),
+    re.compile(r"\d\d:\d\d:\d\d(?:\.\d+)?"),
+    re.compile(r"\d+\.\d+(?:e-\d+)? ?(?:ms|s|seconds)\b"),
+    re.compile(r"csk_\w+"),  # what was made anew in each of two answers
+    re.compile(r"\b[a-z]{2,5}_[0-9A-Za-z]{22}\b"),
+]
+SERIES = re.compile(r"(?:\d+, ?){20,}\d+")  # so many a minute: which minute is now, is no matter
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers and body of an answer, as text."""
+
+    status: int
+    text: str
+    joints: int  # references to rows of acme, right after it
+
+    def without(self, words: Iterable[str]) -> str:
+        """The text without these words, however they are quoted."""
+        text = self.text
+        for word in sorted(words, key=len, reverse=True):
+            quoted = {quote(word), quote_plus(word), quote(word, safe="")}
+            for form in {word, escape(word), *quoted, *map(quote_plus, quoted)}:
+                if form:
+                    text = text.replace(form, "⟨⟩")
+        return text
+
+    def steady(self, words: Iterable[str] = ()) -> str:
+        """The same without what differs every time either; only good for comparing."""
+        text = self.without(words)
+        for noise in NOISE:
+            text = noise.sub("⟨⟩", text)
+        return SERIES.sub(lambda match: str(sum(map(int, match[0].split(",")))), text)
+
+
+class Visitor:
+    """Somebody's browser. Each request is its first, and what it changes is rolled back."""
+
+    def __init__(self, person: User | None) -> None:
+        self.name = person.email if person else "nobody"
+        self.session = ""
+        if person is not None:
+            client = Client()
+            client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+            self.session = client.cookies["sessionid"].value
+
+    def send(self, method: str, address: str, fields: Any = None, *, json: bool = False) -> Answer:
+        """The answer to one request."""
+        client = Client(raise_request_exception=False)
+        if self.session:
+            client.cookies["sessionid"] = self.session
+        more: dict[str, Any] = {"content_type": "application/json"} if json else {}
+        with transaction.atomic():
+            response = getattr(client, method)(address, fields or {}, **more)
+            body = b"".join(response) if response.streaming else response.content
+            headers = "\n".join(
+                f"{name}: {value}"
+                for name, value in sorted(response.items())
+                if name not in ("Date", "Content-Length", "ETag", "Expires")
+            )
+            joined = joints() if method != "get" else -1
+            transaction.set_rollback(True)
+        return Answer(response.status_code, f"{headers}\n\n{body.decode('utf-8', 'replace')}", joined)
