@@ -133,18 +133,18 @@ SUPPORT = Starter(
     purpose="Answers customers and pays refunds",
     risk_tier="medium",
     tools=tools(
-        {"name": "tickets.read", "action": "read", "resource": "ticket:{ticket}",
+        {"name": "tickets.read", "action": "read", "resource": "ticket://{ticket}",
          "labels": ["untrusted_output", "private_data"], "schema": texts("ticket")},
         {"name": "mail.send", "action": "send", "risk": "medium", "resource": "mailto:{to}",
          "labels": ["external_send"], "schema": texts("to", "subject", "body")},
         {"name": "billing.refund", "action": "spend", "risk": "high", "reversible": False,
-         "resource": "invoice:{invoice}",
+         "resource": "invoice://{invoice}",
          "schema": texts("invoice", amount={"type": "number", "exclusiveMinimum": 0})},
     ),
     resources=(
-        SuggestedResource("ticket:*", ("read",), "The tickets that it answers"),
+        SuggestedResource("ticket://*", ("read",), "The tickets that it answers"),
         SuggestedResource("mailto:*@*", ("send",), "Whom it may write to"),
-        SuggestedResource("invoice:*", ("spend",), "The invoices that it may refund"),
+        SuggestedResource("invoice://*", ("spend",), "The invoices that it may refund"),
     ),
     rules=(
         approval("refunds", "Refunds above 100 wait for a person.", "refunds above 100 need a person",

@@ -109,7 +109,6 @@ class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
             **shown,
             **activity(obj),
             "may_draft": self.may_draft(request, obj),
-            "may_try": self.allows(request, "draft_policy", obj),
             "ladder": ladder(request, obj),
             "holds": holds,
             "grants": used(obj, shown["grants"]),

@@ -91,7 +91,8 @@ class SetupForm(forms.Form):
         choices["owner"].queryset = (
             User.objects.filter(memberships__workspace=workspace, is_active=True).distinct().order_by("name")
         )
-        choices["tools"].choices = [(tool.name, tool.name) for tool in starter.tools]
+        self.suggested = [tool.name for tool in starter.tools]
+        choices["tools"].choices = [(name, name) for name in self.suggested]
         choices["resources"].choices = [(str(n), str(n)) for n in range(len(starter.resources))]
         self.targets = dict(list(permissions_in_role(workspace).items())[:MANY])
         choices["given"].choices = [(key, label) for key, (label, *_) in self.targets.items()]
@@ -108,12 +109,15 @@ class SetupForm(forms.Form):
 
     @property
     def tool_rows(self) -> list[dict[str, Any]]:
-        """The suggested tools, with whether the workspace has one of that name, which then stays as it is."""
-        known = set(self.workspace.tools.values_list("name", flat=True))
+        """The suggested tools; where the workspace has one of that name, that one, which stays as it is."""
+        known = {
+            tool.name: tool.declaration() for tool in self.workspace.tools.filter(name__in=self.suggested)
+        }
+        tools = [(known.get(tool.name, tool), tool.name in known) for tool in self.starter.tools]
         return [
-            {"tool": tool, "ticked": tool.name in self.ticked("tools"), "known": tool.name in known,
+            {"tool": tool, "ticked": tool.name in self.ticked("tools"), "known": is_known,
              "templates": [each.template for each in tool.templates]}
-            for tool in self.starter.tools
+            for tool, is_known in tools
         ]  # fmt: skip
 
     @property
