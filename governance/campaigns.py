@@ -74,7 +74,8 @@ def start(
         reviewed = Agent.objects.filter(workspace=workspace).exclude(standing=Standing.REVOKED)
         if chosen is not None:
             reviewed = reviewed.filter(pk__in=[agent.pk for agent in chosen])
-        items = ReviewItem.objects.bulk_create(held(review, reviewed, entries.now), batch_size=500)
+        found = sorted(held(review, reviewed, entries.now), key=lambda item: item.agent.name)
+        items = ReviewItem.objects.bulk_create(found, batch_size=500)
         if not items:
             raise ValidationError("These agents hold nothing that could be reviewed.")
         entries.append(
@@ -97,21 +98,22 @@ def start(
 
 def held(review: AccessReview, reviewed: QuerySet[Agent], now: datetime) -> Iterator[ReviewItem]:
     """An item for each own grant, role and live key of these agents. What a role bundles is reviewed with the role."""
-    by_group = {agent.group_id: agent.pk for agent in reviewed}
+    by_group = {agent.group_id: agent for agent in reviewed}
+    by_key = {agent.pk: agent for agent in by_group.values()}
     for kind, model in GRANTS.items():
         rows: Any = model._default_manager.filter(group_id__in=by_group)
         for row in rows.select_related("permission", "content_object").order_by("pk"):
             yield ReviewItem(
-                review=review, agent_id=by_group[row.group_id], kind=kind, row=row.pk,
+                review=review, agent=by_group[row.group_id], kind=kind, row=row.pk,
                 permission=row.permission.codename, name=row.content_object.name,
             )  # fmt: skip
     for given in AgentRole.objects.filter(agent__in=reviewed).select_related("role").order_by("pk"):
         yield ReviewItem(
-            review=review, agent_id=given.agent_id, kind=Kind.ROLE, row=given.pk, name=given.role.name
+            review=review, agent=by_key[given.agent_id], kind=Kind.ROLE, row=given.pk, name=given.role.name
         )
     live = Q(expires_at=None) | Q(expires_at__gt=now)
     for key in AgentKey.objects.filter(live, agent__in=reviewed, revoked_at=None).order_by("pk"):
-        yield ReviewItem(review=review, agent_id=key.agent_id, kind=Kind.KEY, row=key.pk, name=str(key))
+        yield ReviewItem(review=review, agent=by_key[key.agent_id], kind=Kind.KEY, row=key.pk, name=str(key))
 
 
 def may_answer(person: User, agent: Agent) -> bool:

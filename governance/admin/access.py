@@ -123,8 +123,11 @@ def export(request: HttpRequest, workspace: Workspace) -> StreamingHttpResponse:
 
 async def in_threads(lines: Iterator[str]) -> AsyncIterator[str]:
     """The lines, each read in the thread that may ask the database."""
-    step = sync_to_async(next)
-    while (line := await step(lines, None)) is not None:
+
+    def step() -> str | None:
+        return next(lines, None)
+
+    while (line := await sync_to_async(step)()) is not None:
         yield line
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit.admin.pages import display
 from audit.log import newest
-from governance import containment, last_use
+from governance import containment, last_use, leavers
 from governance.admin.activity import activity, bars
 from governance.admin.approvals import waits_at
 from governance.admin.grants import GrantPages
@@ -28,6 +28,18 @@ from workspaces.admin.agents import AgentPages
 from workspaces.models import Agent, Installation, Standing, Tool
 
 RECENT = 12
+
+
+class OwnerFilter(SimpleListFilter):
+    """Agents whose owner left and that nobody took since."""
+
+    title, parameter_name = "owner", "owner_left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("yes", "left")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(pk__in=leavers.unowned().values("pk")) if self.value() else queryset
 
 
 class StandingFilter(SimpleListFilter):
@@ -47,7 +59,7 @@ class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
     """Agents with everything about them."""
 
     list_display = ["name", "workspace", "shown_standing", "owner", "shown_risk", "seen", "waiting"]
-    list_filter = [WorkspaceFilter, StandingFilter]
+    list_filter = [WorkspaceFilter, StandingFilter, OwnerFilter]
     list_before_template = "admin/workspaces/agent_list_intro.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -10,7 +10,7 @@ from django.db.models import Count, F, Max, Model, Q, QuerySet
 from audit.models import Head
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
-from governance import approvals
+from governance import approvals, leavers
 from governance.admin.naming import names_of
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
@@ -99,6 +99,19 @@ def contained(person: User, workspaces: Workspaces, now: datetime) -> Concern:
     rows = list(agents_of(workspaces).filter(standing__in=steps).order_by("-standing", "name")[:SHOWN])
     for agent in rows:
         agent.color = BADGES[agent.standing]  # type: ignore[attr-defined]
+    concern.rows = rows
+    return concern
+
+
+def ownerless(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Agents whose owner left, the longest ago first; after a while each is supervised."""
+    concern = Concern(
+        "ownerless", "Agents without an owner", ("manage_members",), "Every agent has an owner."
+    )
+    rows = list(leavers.ownerless(workspaces)[:SHOWN])
+    for agent in rows:
+        since = agent.ownerless_since
+        agent.until = since + leavers.GRACE if since else None  # type: ignore[attr-defined]
     concern.rows = rows
     return concern
 
@@ -243,4 +256,4 @@ def spending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
 
 
 Gather: TypeAlias = Callable[[User, Workspaces, datetime], Concern]
-GATHERED: list[Gather] = [waiting, observed, contained, denied, unreported, spending, ending]
+GATHERED: list[Gather] = [waiting, observed, contained, ownerless, denied, unreported, spending, ending]

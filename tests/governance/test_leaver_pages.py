@@ -3,11 +3,12 @@
 import pytest
 from django.urls import reverse
 
+from governance import leavers
 from governance.models import Approval
 from tests import approving
 from tests.cast import ACTOR, Cast, employ
-from tests.portal import enter
-from workspaces import people
+from tests.portal import enter, page
+from workspaces import agents, people
 from workspaces.models import Membership, User
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +65,17 @@ def test_nobody_but_operators_finds_the_installations_page(cast: Cast) -> None:
     for person in (cast.olga, cast.sam):
         assert enter(person).get(reverse("leaver")).status_code == 404
         assert enter(person).post(reverse("leaver"), {"email": "rita@acme.test"}).status_code == 404
+
+
+def test_agents_without_an_owner_stand_on_the_desk_and_in_the_list(cast: Cast) -> None:
+    ines = employ(cast.acme, "ines@acme.test", "Ines", "owner")
+    client = enter(ines)
+    assert "Agents without an owner" not in client.get("/admin/").content.decode()
+    leavers.leave(cast.olga, reason="left", actor=ACTOR)
+    shown = client.get("/admin/").content.decode()
+    assert "Agents without an owner" in shown
+    assert "report-bot" in shown
+    listed = page(client, "workspaces_agent_changelist", owner_left="yes")
+    assert "report-bot" in listed
+    agents.change_agent(cast.report_bot, owner=ines, actor=ACTOR)
+    assert "report-bot" not in page(client, "workspaces_agent_changelist", owner_left="yes")

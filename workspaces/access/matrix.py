@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
@@ -71,7 +72,7 @@ def agents_asked(workspace: Workspace, asked: Asked) -> QuerySet[Agent]:
     return agents
 
 
-def having(groups: QuerySet[GrantRow, dict[str, int]]) -> Q:
+def having(groups: QuerySet[Any, Any]) -> Q:
     """Agents with one of these groups, their own or a role's."""
     holders = AgentRole.objects.filter(role__group_id__in=groups).values("agent_id")
     return Q(group_id__in=groups) | Q(pk__in=holders)

@@ -5,12 +5,13 @@ from functools import wraps
 from typing import Any, TypeAlias
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from workspaces.access.roles import VIEW
 from workspaces.access.scoping import NotVisible, get_workspace
 
-View: TypeAlias = Callable[..., HttpResponse]
+View: TypeAlias = Callable[..., HttpResponseBase]
 
 
 def workspace_page(permission: str = VIEW) -> Callable[[View], View]:
@@ -23,7 +24,7 @@ def workspace_page(permission: str = VIEW) -> Callable[[View], View]:
     def mark(view: View) -> View:
         @login_required
         @wraps(view)
-        def open_page(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        def open_page(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             return view(request, get_workspace(request.user, slug, permission), *args, **kwargs)
 
         open_page.asks = permission  # type: ignore[attr-defined]
@@ -44,7 +45,7 @@ def operator_page(view: View) -> View:
 
     @login_required
     @wraps(view)
-    def open_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def open_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not (request.user.is_active and getattr(request.user, "is_superuser", False)):
             raise NotVisible("There is no such page.")
         return view(request, *args, **kwargs)
