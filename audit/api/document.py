@@ -35,6 +35,7 @@ class Browse(SpectacularSwaggerSplitView):
 
     permission = {"GET": SIGNED_IN}
     url_name = "api-document"
+    template_name = "admin/portal/api_docs.html"
     permission_classes = [IsAuthenticated]
     authentication_classes = [SessionAuthentication]
 

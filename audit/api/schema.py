@@ -14,6 +14,10 @@ class PortalSchema(AutoSchema):  # type: ignore[no-untyped-call]
         steps = [step for step in self.path.removeprefix("/api/v1/").split("/") if not step.startswith("{")]
         return [steps[1] if steps[0] == "workspaces" and len(steps) > 1 else steps[0]]
 
+    def get_summary(self) -> str:
+        """The first sentence of the description."""
+        return str(self.get_description()).split(".")[0].replace("\n", " ")
+
     def _get_filter_parameters(self) -> list[dict[str, Any]]:
         """A view outside of a request has no rows to tell its filters' table by."""
         if getattr(self.view, "filterset_class", None) is None:

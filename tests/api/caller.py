@@ -33,7 +33,7 @@ class Caller:
             headers={"authorization": f"Bearer {self.text}"},
         )
 
-    def get(self, path: str, status: int = 200, **query: Any) -> Any:
+    def get(self, path: str, status: int = 200, /, **query: Any) -> Any:
         return body_of(self.ask("GET", path, **query), status)
 
     def post(self, path: str, body: Any = None, status: int = 201) -> Any:

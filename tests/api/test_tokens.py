@@ -47,7 +47,10 @@ def test_who_is_not_known_gets_a_problem(cast: Cast) -> None:
         response = client.get("/api/v1/me", headers=headers)
         assert response.headers["www-authenticate"] == "Bearer"
         body_of(response, 401)
-    assert body_of(client.get("/api/v1/me", headers={"authorization": "Basic eDp5"}), 401)
+    refused = client.get("/api/v1/me", headers={"authorization": "Bearer cst_x"})
+    assert body_of(refused, 401)["code"] == "authentication_failed"
+    refused = client.get("/api/v1/me", headers={"authorization": "Basic eDp5"})
+    assert body_of(refused, 401)["code"] == "not_authenticated"
 
 
 def test_a_token_to_read_changes_nothing(cast: Cast) -> None:
