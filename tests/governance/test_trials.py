@@ -130,6 +130,10 @@ def test_the_page_shows_the_decision_and_writes_nothing(cast: Cast) -> None:
     assert "invoice://17" in shown
     shown = press(client, cast, arguments=arguments, labels="untrusted_output", tools="web.fetch")
     assert "denied</span>" in shown
+    shown = press(client, cast, agent="report-bot", arguments=arguments)
+    assert "Missing: use billing.refund" in shown
+    assert "Missing: spend invoice://17" in shown
+    assert "/amount" in press(client, cast, arguments='{"invoice": "17", "amount": 0}')
     assert counted() == before
 
 
