@@ -17,6 +17,8 @@ from workspaces.models import ACTIONS as ACTION_CHOICES
 from workspaces.models import RISKS, NamedList, Resource, Role, Tool
 
 MANAGE = "manage_tools"
+AGENTS = "manage_agents"
+PUBLISH = "publish_policy"  # conditions read lists: who changes one changes what the policy in force does
 EVERYTHING = {"GET": VIEW, "PUT": MANAGE, "DELETE": MANAGE}
 READING_AND_ADDING = {"GET": VIEW, "POST": MANAGE}
 
@@ -80,7 +82,7 @@ class ToolRows:
     """How tools are changed."""
 
     model, what, lookup = Tool, "tool", "public_id"
-    serializer_class = ToolDocument
+    serializer_class: Any = ToolDocument
     workspace: Any
     actor: str
 
@@ -120,7 +122,7 @@ class ResourceRows:
     """How resources are changed."""
 
     model, what, lookup = Resource, "resource", "public_id"
-    serializer_class = ResourceDocument
+    serializer_class: Any = ResourceDocument
     workspace: Any
     actor: str
 
@@ -206,7 +208,7 @@ class RoleRows:
 class Roles(RoleRows, NamedListing):
     """The workspace's roles for agents by name; each one's address has what it bundles."""
 
-    permission = READING_AND_ADDING
+    permission = {"GET": VIEW, "POST": AGENTS}
     serializer_class = RoleDocument
 
     def get_serializer_class(self) -> Any:
@@ -216,7 +218,7 @@ class Roles(RoleRows, NamedListing):
 class OneRole(RoleRows, OneNamed):
     """One role for agents."""
 
-    permission = EVERYTHING
+    permission = {"GET": VIEW, "PUT": AGENTS, "DELETE": AGENTS}
     serializer_class = WholeRoleDocument
 
 
@@ -231,7 +233,7 @@ class ListRows:
     """How named lists are changed."""
 
     model, what = NamedList, "list"
-    serializer_class = ListDocument
+    serializer_class: Any = ListDocument
     workspace: Any
     actor: str
 
@@ -247,10 +249,10 @@ class ListRows:
 class Lists(ListRows, NamedListing):
     """The workspace's named lists."""
 
-    permission = READING_AND_ADDING
+    permission = {"GET": VIEW, "POST": PUBLISH}
 
 
 class OneList(ListRows, OneNamed):
     """One named list."""
 
-    permission = EVERYTHING
+    permission = {"GET": VIEW, "PUT": PUBLISH, "DELETE": PUBLISH}
