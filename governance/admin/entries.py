@@ -25,6 +25,7 @@ from governance.admin.naming import annotate, told
 from governance.models import Approval, Decision, DecisionRecord
 from governance.readings import CHECKS as CHECKS
 from governance.readings import VERDICTS, judged, named_resources
+from governance.templatetags.portal import moment
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import person_of
 from workspaces.models import Agent, Workspace
@@ -71,7 +72,7 @@ class EntryAdmin(EntryPages):
 
     @display(description="Time")
     def at(self, entry: Entry) -> str:
-        return f"{entry.time:%Y-%m-%d %H:%M:%S}"
+        return moment(entry.time, "second")
 
     @display(description="Agent")
     def agent_shown(self, entry: Any) -> str:
