@@ -40,7 +40,7 @@ class DollarsField(serializers.CharField):
             self.fail("amount")
         return int(Decimal(text) * NANOS)
 
-    def to_representation(self, value: int) -> Any:
+    def to_representation(self, value: Any) -> Any:
         return dollars(value)
 
 

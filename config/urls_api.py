@@ -22,7 +22,8 @@ POLICY = f"{WORKSPACE}/policies/<int:number>"
 
 def at(address: str, view: Any) -> URLPattern:
     """A view of the API at an address."""
-    return path(address, view.as_view())
+    pattern: URLPattern = path(address, view.as_view())
+    return pattern
 
 
 urlpatterns = [

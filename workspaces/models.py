@@ -462,10 +462,12 @@ class ApiToken(AbstractAuthToken):
         READ = "read", "Read only"
         WRITE = "write", "Read and write"
 
+    objects: ClassVar[models.Manager["ApiToken"]] = models.Manager()
     SHOWN = 15  # characters of the text that are kept and shown; knox finds the row by them
 
     id = models.BigAutoField(primary_key=True)
     public_id = id_field("tok")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
     digest = models.CharField(max_length=128, unique=True)
     name = models.CharField(max_length=100)
     scope = models.CharField(max_length=5, choices=Scope, default=Scope.READ)

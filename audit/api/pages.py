@@ -23,7 +23,7 @@ class Pages(BasePagination):
 
     following: str | None = None
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         limit, after = limit_of(request), request.query_params.get("after")
         backward, column = view.order.startswith("-"), view.order.lstrip("-")
         if after is not None:
@@ -84,7 +84,7 @@ class IndexPages(Pages):
     """Pages of a log's entries, newest first, by their index. A page looks through a bounded number of entries: one
     with few or no results is the last only where ``next`` is null."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         limit, top = limit_of(request), view.size()
         if (after := request.query_params.get("after")) is not None:
             if not (after.isascii() and after.isdecimal() and len(after) < 19):

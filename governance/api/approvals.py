@@ -159,7 +159,7 @@ class CallDocument(serializers.Serializer[Any]):
     resources = serializers.ListField(child=serializers.CharField(), required=False)
     reason = serializers.CharField(required=False)
     on_behalf_of = serializers.CharField(required=False)
-    context = serializers.JSONField(required=False)
+    context = serializers.JSONField(required=False)  # type: ignore[assignment]  # taken out of the class
 
 
 CONTENT = tuple(CallDocument().fields)

@@ -53,7 +53,7 @@ class JudgedRule(serializers.Serializer[Any]):
 class WholeDecisionDocument(DecisionDocument):
     """A decision with the facts that it saw."""
 
-    data = serializers.SerializerMethodField(
+    data = serializers.SerializerMethodField(  # type: ignore[assignment]  # taken out of the class
         help_text="The body's data: code, reasons, facts, revision, policy."
     )
     rules = serializers.SerializerMethodField(

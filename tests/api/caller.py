@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from django.http import HttpResponse
 from django.test import Client
 
 from workspaces.access import tokens
@@ -49,7 +48,7 @@ class Caller:
         return body_of(self.ask("DELETE", path), status)
 
 
-def body_of(response: HttpResponse, status: int) -> Any:
+def body_of(response: Any, status: int) -> Any:
     """The answer's JSON, which must come with this status."""
     assert response.status_code == status, response.content.decode()
     return json.loads(response.content) if response.content else None

@@ -38,7 +38,7 @@ from workspaces.models import Membership
 pytestmark = pytest.mark.django_db
 
 SEED = int(os.environ.get("COUNTERSIGN_API_SEED", "20261123"))
-EXAMPLES = int(os.environ.get("COUNTERSIGN_API_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("COUNTERSIGN_API_EXAMPLES", "2"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -93,7 +93,7 @@ def operations() -> Iterator[Any]:
     schema = schemathesis.openapi.from_dict(document())
     schema.app = get_wsgi_application()
     for result in schema.include(path_regex="^/api/v1/").get_all_operations():
-        yield result.ok()
+        yield result.ok()  # type: ignore[union-attr]  # an error would be raised here
 
 
 OPERATIONS = list(operations())

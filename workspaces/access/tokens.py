@@ -98,7 +98,7 @@ def naming(token: ApiToken) -> dict[str, str]:
 def live_tokens(person: User, *, now: datetime) -> QuerySet[ApiToken]:
     """The tokens of a person that are neither revoked nor over, newest first."""
     tokens = ApiToken.objects.filter(user=person, revoked_at=None, expiry__gt=now)
-    return tokens.select_related("user", "workspace", "use").order_by("-pk")
+    return tokens.order_by("-pk").select_related("user", "workspace", "use")
 
 
 def note_use(token: ApiToken) -> None:

@@ -18,6 +18,7 @@ from audit.api.views import Listing
 from workspaces import access, agents
 from workspaces.api.fields import Labels, MemberField, named_error
 from workspaces.api.views import VIEW, WorkspaceView, found
+from workspaces.changes import Change
 from workspaces.declarations import Risk
 from workspaces.models import RISKS, Agent, AgentKey, Resource, Role, Standing, Tool
 
@@ -237,7 +238,7 @@ class GivenRole(Exact):
 class GivenRoles(Exact):
     """All roles of an agent."""
 
-    roles = GivenRole(many=True, max_length=100)
+    roles = serializers.ListField(child=GivenRole(), max_length=100)
 
 
 class AgentRoles(AgentView):
@@ -305,7 +306,7 @@ class OneGrant(AgentView):
         on = self.target()
         applied = access.grant(self.agent, permission=permission, obj=on, expires_at=end, actor=self.actor)
         line = access.GrantLine(permission, on, None, applied.row.expires_at)
-        return self.shown(line, created=applied.change is agents.Change.CREATED)
+        return self.shown(line, created=applied.change is Change.CREATED)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, agent: str, permission: str, target: str) -> Response:

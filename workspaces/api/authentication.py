@@ -56,7 +56,7 @@ class WithinScope(BasePermission):
         )
 
 
-class PersonTokensInDocument(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class PersonTokensInDocument(OpenApiAuthenticationExtension):
     """How the API's document names people's tokens."""
 
     target_class = PersonTokens

@@ -20,7 +20,7 @@ class MemberField(serializers.CharField):
             self.fail("unknown")
         return person
 
-    def to_representation(self, value: User) -> Any:
+    def to_representation(self, value: Any) -> Any:
         return value.public_id
 
 

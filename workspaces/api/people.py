@@ -208,7 +208,7 @@ class MemberRoles(Exact):
 class MemberRows(WorkspaceView):
     """The people of the workspace."""
 
-    serializer_class = MemberDocument
+    serializer_class: Any = MemberDocument
 
     def get_queryset(self) -> QuerySet[User]:
         here = Membership.objects.filter(workspace=self.workspace)
@@ -275,7 +275,7 @@ class GroupRows:
     """How reviewer groups are changed."""
 
     model, what = ReviewerGroup, "reviewer group"
-    serializer_class = GroupDocument
+    serializer_class: Any = GroupDocument
     workspace: Any
     actor: str
 

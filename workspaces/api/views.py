@@ -81,7 +81,8 @@ class NamedRows(WorkspaceView):
     lookup = "name"
 
     def get_queryset(self) -> QuerySet[Any]:
-        return self.model._default_manager.filter(workspace=self.workspace).select_related("workspace")
+        rows: QuerySet[Any] = self.model._default_manager.filter(workspace=self.workspace)
+        return rows.select_related("workspace")
 
     def row(self) -> Any:
         """The row of the address. Raises NotVisible."""
