@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, F, Func, QuerySet
 
 from governance.models import Approval
 from governance.outcomes import Status, refusal
@@ -11,6 +11,8 @@ from workspaces import access
 from workspaces.models import User
 
 Requirement: TypeAlias = dict[str, Any]
+
+LOOKED_THROUGH = 200  # approvals in which a person is named; the sidebar's count asks on every page
 
 
 def counts(requirement: Requirement, person_id: int, approval: Approval) -> bool:
@@ -60,12 +62,32 @@ def reviewers_of(approval: Approval, now: datetime) -> list[User]:
     return [person for person in people if may_decide(person, approval, now)]
 
 
+class Named(Func):
+    """Whether the requirements in a column name this person as a reviewer."""
+
+    output_field = BooleanField()
+
+    def __init__(self, requirements: Any, person_id: int) -> None:
+        super().__init__(requirements, person=person_id)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = (
+            "EXISTS (SELECT 1 FROM json_each(%(expressions)s) one, json_each(one.value, '$.reviewers') seat"
+            " WHERE seat.value = %(person)d)"
+        )
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = """(%(expressions)s @> '[{"reviewers": [%(person)d]}]'::jsonb)"""
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
 def inbox(person: User, now: datetime) -> QuerySet[Approval]:
-    """What this person may decide now, oldest deadline first."""
+    """What this person may decide now, oldest deadline first; of more than LOOKED_THROUGH the most urgent."""
     waiting = Approval.objects.filter(
         workspace__in=access.workspaces_for(person, "decide"), status=Status.PENDING, expires_at__gt=now
     )
-    # Who counts stands in JSON, which SQLite cannot search by membership; few are open (20 an agent).
-    candidates = waiting.select_related("agent", "workspace").prefetch_related("votes")
+    named = waiting.filter(Named(F("requirements"), person.pk)).order_by("expires_at", "pk")[:LOOKED_THROUGH]
+    candidates = named.select_related("agent", "workspace").prefetch_related("votes")
     mine = [approval.pk for approval in candidates if may_decide(person, approval, now)]
     return Approval.objects.filter(pk__in=mine).order_by("expires_at", "pk")

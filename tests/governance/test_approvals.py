@@ -11,7 +11,7 @@ from viewflow.workflow.models import Task
 from audit import log
 from audit.details import read_detail
 from audit.models import Entry, Owed
-from governance import approvals, containment, mail, outcomes
+from governance import approvals, containment, mail, outcomes, reviewers
 from governance.approvals import NotAReviewer, NotPending
 from governance.flows import ApprovalFlow
 from governance.models import Approval, ApprovalLink, Vote
@@ -331,3 +331,18 @@ def test_a_change_of_the_whole_installation_does_not_confuse_the_log(cast: Cast,
     with log.write(log.installation_log_id(), cast.acme.log_id, cast.globex.log_id):
         decide(approval, rita)
     assert types_in(approval) == ["started", "voted", "settled"]
+
+
+def test_the_inbox_finds_mine_however_much_waits_for_others(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewers, "LOOKED_THROUGH", 2)
+    for _ in range(3):
+        ask(cast.report_bot, [requirement(cast.otto)])
+    mine = [
+        ask(cast.report_bot, [requirement(cast.otto), requirement(cast.olga, cast.rita, rule="Other")])
+        for _ in range(3)
+    ]
+    assert (
+        list(approvals.inbox(cast.rita)) == mine[:2]
+    )  # the most urgent, if there are more than anybody reads
