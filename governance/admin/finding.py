@@ -10,9 +10,9 @@ from django.urls import reverse
 
 from audit.models import Entry
 from governance.admin.attention import newest_entries
-from governance.admin.entries import CHECKS, VERDICTS
 from governance.models import Approval, Decision, DecisionRecord
 from governance.presentation import visible
+from governance.readings import CHECKS, VERDICTS
 from workspaces.access import readable, workspaces_for
 from workspaces.access.scoping import Visitor
 from workspaces.models import Agent, Resource, Tool, User, Workspace
