@@ -118,8 +118,10 @@ def addresses(walled: dict[type[Model], Any]) -> Iterator[tuple[str, str]]:
             yield pattern.name, reverse(pattern.name, kwargs={name: names[name] for name in asked})
         elif pattern.name in ("live", "pulse"):
             yield pattern.name, reverse(pattern.name, args=["acme"])
-        elif pattern.name == "stop":
-            yield "stop", reverse("stop")
+        elif pattern.name in ("stop", "api_tokens"):
+            yield pattern.name, reverse(pattern.name)
+        elif pattern.name == "api_token_revoke":
+            yield pattern.name, reverse(pattern.name, args=["tok_of_nobody"])
         elif pattern.name.startswith("policy_"):
             takes = ["acme"] if pattern.name == "policy_trial" else ["acme", "rpl_of_nobody"]
             yield pattern.name, reverse(pattern.name, args=takes)
