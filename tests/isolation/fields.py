@@ -125,7 +125,11 @@ def document(
     route: Route, method: str, serializer: serializers.Serializer[Any], side: Side
 ) -> dict[str, Any]:
     """A good body: each field with a value of its kind, names with what is the side's own."""
-    fields = [field for field in serializer.fields.values() if not field.read_only]
+    fields = [
+        field
+        for field in serializer.fields.values()
+        if not field.read_only and (field.required or not isinstance(field, serializers.DateTimeField))
+    ]
     known(route, [str(field.field_name) for field in fields if isinstance(field, serializers.CharField)])
     return {
         str(field.field_name): valued(route, method, field, str(field.field_name), side) for field in fields

@@ -9,7 +9,7 @@ from typing import Any
 
 from audit.models import Entry, Log
 from billing.models import Budget
-from governance.models import Approval, DecisionRecord, PolicyVersion, Replay
+from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
 from tests.isolation.routes import Route
 from tests.isolation.world import Kind, Side
 from workspaces.models import (
@@ -54,6 +54,7 @@ SEGMENTS: dict[str, Kind] = {
     "replays": Replay,
     "resource": Resource,
     "resources": Resource,
+    "reviews": AccessReview,
     "reviewer-groups": ReviewerGroup,
     "reviewergroup": ReviewerGroup,
     "role": Role,
@@ -78,6 +79,7 @@ COLUMNS = {
     "person": "public_id",
     "pk": "pk",
     "public_id": "public_id",
+    "review_id": "public_id",
     "slug": "slug",
     "token": "public_id",
     "uuid": "uuid",
@@ -140,6 +142,7 @@ NAMES: dict[str, Naming] = {
     "acts_for": PERSON,
     "against": any_of(PolicyVersion),
     "agent": AGENT,
+    "agents": AGENT,
     "bundle": permission,
     "from": any_of(PolicyVersion),
     "given": ROLE,
@@ -175,6 +178,7 @@ PLAIN: dict[str, str] = {
     "days": "1",
     "decision": "approve",
     "default_scheme": "",
+    "due": "2030-01-01",
     "email": "new@person.test",
     "expires_at": "",
     "extended": "1",
@@ -193,6 +197,7 @@ PLAIN: dict[str, str] = {
     "note": "words",
     "outcome": "granted",
     "overlap": "1",
+    "owner_left": "1",
     "page": "1",
     "pattern": "file:///new/*",
     "permission": "use",
@@ -215,10 +220,12 @@ PLAIN: dict[str, str] = {
     "starter": "analyst",
     "status": "all",
     "text": "",
+    "title": "words",
     "timezone": "UTC",
     "trust_reports": "",
     "two_people": "",
     "type": "governance.check.allowed",
+    "undecided": "keep",
     "until": "",
     "verdict": "allowed",
     "version": "",

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 from django.db import transaction
 from django.test import Client
 
+from audit.log import newest
 from tests.isolation.fields import joints
 from workspaces.models import User
 
@@ -33,6 +34,7 @@ class Answer:
     status: int
     text: str
     joints: int  # references to rows of acme, right after it
+    size: int  # of the log that was asked for, right after it
 
     def without(self, words: Iterable[str]) -> str:
         """The text without these words, however they are quoted."""
@@ -63,8 +65,10 @@ class Visitor:
             client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
             self.session = client.cookies["sessionid"].value
 
-    def send(self, method: str, address: str, fields: Any = None, *, json: bool = False) -> Answer:
-        """The answer to one request."""
+    def send(
+        self, method: str, address: str, fields: Any = None, *, json: bool = False, log_id: int = 0
+    ) -> Answer:
+        """The answer to one request, and how things stood before it was rolled back."""
         client = Client(raise_request_exception=False)
         if self.session:
             client.cookies["sessionid"] = self.session
@@ -78,5 +82,6 @@ class Visitor:
                 if name not in ("Date", "Content-Length", "ETag", "Expires")
             )
             joined = joints() if method != "get" else -1
+            size = newest(log_id) if log_id else -1
             transaction.set_rollback(True)
-        return Answer(response.status_code, f"{headers}\n\n{body.decode('utf-8', 'replace')}", joined)
+        return Answer(response.status_code, f"{headers}\n\n{body.decode('utf-8', 'replace')}", joined, size)

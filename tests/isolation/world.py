@@ -8,18 +8,28 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
+from django.utils import timezone
 
 from audit.log import newest
 from audit.models import Entry, Log
 from billing import limits
 from gate import bodies, callers
-from governance import approvals, checks, links, policies, replays
-from governance.models import Approval, ApprovalLink, Decision, DecisionRecord, PolicyVersion, Replay
+from governance import approvals, campaigns, checks, links, policies, replays
+from governance.models import (
+    AccessReview,
+    Approval,
+    ApprovalLink,
+    Decision,
+    DecisionRecord,
+    PolicyVersion,
+    Replay,
+)
 from tests.cast import declare, employ
 from workspaces import access, agents, catalog, people, tenancy
 from workspaces.access import tokens
@@ -143,7 +153,8 @@ def furnish(side: Side, word: str) -> None:
     ).row
     for agent in side.fleet:
         agents.set_agent_roles(agent, {role: None}, actor=ACTOR)
-        access.grant(agent, permission="use", obj=send.row, actor=ACTOR)
+        for each in (tool.row, send.row):
+            access.grant(agent, permission="use", obj=each, actor=ACTOR)
     group = people.set_reviewer_group(place, name=f"{word}-group", people=[side.everyone], actor=ACTOR).row
     named = catalog.set_list(place, name=f"{word}_list", members=[word], actor=ACTOR).row
     budget = limits.set_budget(
@@ -206,6 +217,13 @@ def stand(side: Side) -> None:
         Membership: Membership.objects.filter(person=side.developers[0], workspace=side.workspace).get(),
         Installation: Installation.objects.get(),
         Log: side.workspace.log,
+        AccessReview: campaigns.start(
+            side.workspace,
+            title=side.fleet[0].name,
+            due=timezone.now() + timedelta(days=10),
+            undecided="keep",
+            person=side.everyone,
+        ),
         Replay: replays.start(side.rows[PolicyVersion], person=side.everyone),  # type: ignore[arg-type]
         ApiToken: tokens.create_token(
             side.everyone, name=side.fleet[0].name, scope="read", actor=people.actor_of(side.everyone)
