@@ -20,7 +20,9 @@ urlpatterns = [
         name="policy_replay_progress",
     ),
     path(
-        "admin/policy/<slug:slug>/replays/<str:public_id>/cancel/", replays.cancel, name="policy_replay_cancel"
+        "admin/policy/<slug:slug>/replays/<str:public_id>/cancel/",
+        replays.cancel,
+        name="policy_replay_cancel",
     ),
     path("admin/tokens/", tokens.page, name="api_tokens"),
     path("admin/tokens/<str:public_id>/revoke/", tokens.revoke, name="api_token_revoke"),
