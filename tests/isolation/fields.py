@@ -89,7 +89,7 @@ def admin_form(route: Route, person: User, side: Side) -> dict[str, Kind | None]
         route.pages.has_change_permission(request, obj) if obj else route.pages.has_add_permission(request)
     ):
         return {}
-    form = route.pages.get_form(request, obj)(instance=obj)  # type: ignore[call-arg]
+    form = route.pages.get_form(request, obj)(instance=obj)
     return {name: model_of(field) for name, field in form.fields.items()}
 
 
@@ -112,7 +112,7 @@ def documents(route: Route, method: str) -> list[type[Exact]]:
         taken = [each for name, each in known_there if is_document(each) and re.search(rf"\b{name}\b", text)]
         if taken:
             return taken
-    usual = getattr(view, "serializer_class", None)
+    usual: Any = getattr(view, "serializer_class", None)
     return [usual] if is_document(usual) else []
 
 
@@ -146,7 +146,8 @@ def valued(route: Route, method: str, field: Any, name: str, side: Side) -> Any:
         case serializers.ListField():
             return [valued(route, method, field.child, name, side)]
         case serializers.ListSerializer():
-            return [document(route, method, field.child, side)]
+            child: Any = field.child
+            return [document(route, method, child, side)]
         case serializers.Serializer():
             return document(route, method, field, side)
         case serializers.MultipleChoiceField():

@@ -52,7 +52,8 @@ class Route:
     @cached_property
     def layers(self) -> list[Callable[..., Any]]:
         """What answers, and everything that it wraps."""
-        layers, layer = [], self.answers
+        layers: list[Callable[..., Any]] = []
+        layer: Callable[..., Any] | None = self.answers
         while layer is not None:
             layers.append(layer)
             layer = getattr(layer, "__wrapped__", None)

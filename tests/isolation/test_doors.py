@@ -63,7 +63,7 @@ def test_a_check_reaches_no_tool_approval_or_person_of_theirs(gate: TestClient, 
     acme, key = both.acme, both.globex.keys[0]
     own = "local.write"
     path = {"path": "/local/x"}
-    bodies: list[tuple[dict[str, Any], str, str]] = [
+    bodies: list[tuple[dict[str, Any], str, Any]] = [
         ({"tool": own, "arguments": path}, "approval", acme.ids_of["approval"]),
         ({"tool": own, "arguments": path}, "on_behalf_of", acme.developers[0].email),
         ({"tool": own, "arguments": path}, "resource", f"file:///{acme.workspace.slug}/x"),

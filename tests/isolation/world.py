@@ -30,6 +30,7 @@ from governance.models import (
     PolicyVersion,
     Replay,
 )
+from governance.requests import Caller
 from tests.cast import declare, employ
 from workspaces import access, agents, catalog, people, tenancy
 from workspaces.access import tokens
@@ -113,7 +114,7 @@ def number_rows_from(first: int) -> None:
 def ask(side: Side, key: str, tool: str, **more: Any) -> dict[str, Any]:
     """The gate's answer to a check under this key, in this thread's transaction."""
     caller = callers.find(f"Bearer {key}".encode())
-    assert isinstance(caller, callers.Caller)
+    assert isinstance(caller, Caller)
     raw = json.dumps({"tool": tool, **more}).encode()
     (answer,) = checks.admit(side.workspace.log_id, [bodies.parse_check(raw, caller, "")])
     assert isinstance(answer, bytes), answer
@@ -206,7 +207,7 @@ def work(side: Side, word: str) -> None:
 
 def stand(side: Side) -> None:
     """The rows by which pages and routes name people, agents, keys and links."""
-    link = ApprovalLink.objects.filter(approval=side.rows[Approval], person=side.everyone).get()
+    link = ApprovalLink.objects.filter(approval_id=side.rows[Approval].pk, person=side.everyone).get()
     side.tokens["approval-link"] = links.issue(link)[0]
     side.tokens["sign_in"] = people.signin_link(side.everyone, actor=ACTOR)
     side.rows |= {
