@@ -18,6 +18,7 @@ REFUSALS = {
     409: "It cannot be done as things stand; the code and the detail say why.",
     413: "The body is too large.",
     415: "The body is no application/json.",
+    503: "The database is busy or does not answer; look whether it was done, and try again in a moment.",
 }
 ERROR = {
     "type": "object",
@@ -68,7 +69,7 @@ def close_requests(schemas: dict[str, Any]) -> None:
 
 def refusals(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     """The problems with which an operation may answer."""
-    statuses = {401, 403, 405}
+    statuses = {401, 403, 405, 503}
     if "{" in path:
         statuses.add(404)
     if method in CHANGING:

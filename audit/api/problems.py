@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ErrorDetail
@@ -14,7 +15,11 @@ from rest_framework.views import set_rollback
 
 logger = logging.getLogger(__name__)
 
+# A head or a turn to write that did not come in time, and a database that is away.
+OUTAGES = (OperationalError, InterfaceError)
+RETRY_AFTER = 1  # seconds
 INVALID = "Some fields of the request are wrong; errors names them."
+UNAVAILABLE = "The database is busy or away, so this may not have been done; look, and try again in a moment."
 
 
 def problem(exc: Exception, context: dict[str, Any]) -> Response:
@@ -27,6 +32,8 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response:
     status, code, detail = described(exc)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("An API request failed.", exc_info=exc)
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
+        logger.warning("The database did not answer an API request.", exc_info=exc)
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -36,7 +43,7 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response:
     }
     if errors := errors_in(exc):
         document["errors"] = errors
-    headers = {}
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if wait := getattr(exc, "wait", None):
         headers["Retry-After"] = str(int(wait))
     if authenticate := getattr(exc, "auth_header", None):
@@ -58,6 +65,8 @@ def described(exc: Exception) -> tuple[int, str, str]:
             return 403, "permission_denied", str(exc) or "You may not do this."
         case ValidationError():
             return 400, "invalid_request", " ".join(exc.messages)
+        case OperationalError() | InterfaceError():
+            return 503, "unavailable", UNAVAILABLE
     status, code = getattr(exc, "status", None), getattr(exc, "code", None)
     if isinstance(status, int) and isinstance(code, str):
         return status, code, str(exc)

@@ -5,12 +5,14 @@ By how much the neighbors' latency rises is measured by ``make bench-heads``.
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from bench.heads import REFUSALS, callers
 from bench.pressure import Answer, pressing
-from tests.faults.processes import Installation
+from tests.faults.processes import PORTAL, Installation
 from tests.servers import wait_until
 
 
@@ -44,6 +46,26 @@ def test_a_held_head_refuses_its_own_workspace_only(installation: Installation, 
     else:
         assert meanwhile.keys() - {"allow"} <= set(REFUSALS)
     assert {answer.word for answer in neighbors[done:]} == {"allow"}
+
+
+@pytest.mark.parametrize(
+    "installation", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+def test_people_are_told_too_and_nothing_is_half_done(installation: Installation) -> None:
+    """Page and API at once, because each waits for PostgreSQL's lock_timeout."""
+    bot = installation.bots["support-bot"]["id"]
+    stop = {"standing": "suspended", "reason": "Odd"}
+    with (
+        closing(installation.operator(installation.serve(PORTAL, server="daphne"))) as otto,
+        ThreadPoolExecutor(2) as both,
+        installation.held("acme"),
+    ):
+        asked = both.submit(otto.post, f"/api/v1/workspaces/acme/agents/{bot}/containment", json=stop)
+        pressed = both.submit(otto.post, "/admin/stop/", data={"what": f"agent:{bot}", "reason": "Odd"})
+        assert (asked.result().status_code, asked.result().json()["code"]) == (503, "unavailable")
+        assert pressed.result().status_code == 503
+    assert "manage.py contain" in pressed.result().text
+    assert installation.entries("acme", "governance.containment.%") == []
 
 
 def test_what_was_refused_while_the_head_was_held_is_no_allowed_entry(
