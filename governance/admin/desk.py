@@ -9,8 +9,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 
-from governance import approvals
-from governance.admin import attention, pulse
+from governance import approvals, pulse
+from governance.admin import attention
 from workspaces.access import glass, may_somewhere, workspaces_for
 from workspaces.access.admin import person_of
 from workspaces.access.scoping import Visitor

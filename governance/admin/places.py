@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audit.admin.pages import display
 from audit.models import Entry
-from governance.admin import health
+from governance import health
 from governance.admin.naming import recent
 from governance.admin.standing import BADGES, StandingPages, ladder
 from workspaces import tenancy

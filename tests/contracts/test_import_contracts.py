@@ -83,6 +83,7 @@ def test_the_allowed_importers_stay_allowed(tree: Path) -> None:
     plant(tree, "gate.planted", "import starlette")
     plant(tree, "governance.flows", "import viewflow")
     plant(tree, "workspaces.access", "import guardian, rest_framework")
+    plant(tree, "workspaces.api.planted", "import django_filters, rest_framework")
     result = lint_imports(tree)
     assert result.returncode == 0, result.stdout + result.stderr
 

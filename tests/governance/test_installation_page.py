@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audit import heartbeats, owed
 from audit.models import Owed, Worker
-from governance.admin import health
+from governance import health
 from tests.cast import Cast
 from tests.portal import enter, page
 from workspaces import people, tenancy

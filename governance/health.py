@@ -23,7 +23,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the page. ``state``: success, warning or danger; ``todo`` says what to do about it."""
+    """One line. ``state``: success, warning or danger; ``todo`` says what to do about it."""
 
     name: str
     state: str
