@@ -30,10 +30,16 @@ class Budget(models.Model):
 
     class Meta:
         constraints = [
+            # Two, because SQLite cannot count nulls as equal.
             models.UniqueConstraint(
-                fields=["workspace", "scope", "agent", "window"],
-                nulls_distinct=False,
+                fields=["workspace", "scope", "window"],
+                condition=Q(agent__isnull=True),
                 name="one_budget_per_window",
+            ),
+            models.UniqueConstraint(
+                fields=["workspace", "agent", "scope", "window"],
+                condition=Q(agent__isnull=False),
+                name="one_budget_per_agent_and_window",
             ),
             models.CheckConstraint(condition=Q(limit_nanos__gte=0), name="limit_not_negative"),
             models.CheckConstraint(

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 
 from audit.models import Entry, Head
 from billing import limits
@@ -41,6 +42,15 @@ def test_each_scope_and_window_has_a_budget_of_its_own(acme: Workspace, support_
                 )
     found = Budget.objects.values_list("scope", "agent__name", "window")
     assert len(set(found)) == len(found) == 8
+
+
+def test_the_database_keeps_a_second_budget_of_a_window_out(acme: Workspace, support_bot: Agent) -> None:
+    for agent in (None, support_bot):
+        limits.set_budget(acme, agent=agent, window="day", limit_nanos=1, actor=ACTOR)
+    for each in Budget.objects.all():
+        each.pk, each.public_id = None, f"bud_{each.pk}"
+        with pytest.raises(IntegrityError, match=r"(?i)unique"), transaction.atomic():
+            each.save(force_insert=True)
 
 
 def test_a_lowered_limit_leaves_nothing_and_a_raised_one_forgives_nothing(acme: Workspace) -> None:
