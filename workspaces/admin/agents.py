@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Max, Model
+from django.db.models import Model, OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -21,7 +21,7 @@ from workspaces.access.admin import REFUSALS, act, actor_in, filled, person_of
 from workspaces.access.grants import NoSuchPermission
 from workspaces.admin.catalog import RISK_LABELS, NamedAdmin, NamedForm, permissions_in_role
 from workspaces.admin.fields import LabelsField
-from workspaces.models import Agent, AgentKey, Role, User, Workspace
+from workspaces.models import Agent, AgentKey, KeyUse, Role, User, Workspace
 
 
 class AgentForm(NamedForm):
@@ -114,7 +114,10 @@ class AgentPages(NamedAdmin):
     rows_shown = 100
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(last_seen=Max("keys__use__at"))
+        """With when any key was last used, by a query inside: joining keys and grouping made other columns cost as
+        often as an agent has keys."""
+        used = KeyUse.objects.filter(key__agent=OuterRef("pk")).order_by("-at").values("at")
+        return super().get_queryset(request).annotate(last_seen=Subquery(used[:1]))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["workspace", "name", "owner", "purpose", "labels", "risk_tier", "isolated_runs"]

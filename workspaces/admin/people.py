@@ -18,6 +18,8 @@ from workspaces.access.admin import ActingForm, ScopedAdmin, WorkspaceFilter, ac
 from workspaces.admin.catalog import NamedAdmin, NamedForm
 from workspaces.models import Membership, ReviewerGroup, User, Workspace
 
+OWNED = 50  # agents that a person's page names; the rest is in the list of agents
+
 
 class PersonFilter(WorkspaceFilter):
     """People of one workspace."""
@@ -127,7 +129,8 @@ class PersonAdmin(ScopedAdmin):
             for workspace, roles in held.items()
         ]
         owned = obj.agents.filter(workspace__in=workspaces_for(request.user).values("pk"))
-        return {"memberships": tables, "owned": owned.select_related("workspace").order_by("name")}
+        shown = owned.select_related("workspace").order_by("name")[:OWNED]
+        return {"memberships": tables, "owned": shown, "owned_count": owned.count()}
 
     @act("roles")
     def set_roles(self, request: HttpRequest, person: User) -> HttpResponse | None:
