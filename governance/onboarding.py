@@ -13,7 +13,7 @@ from billing import limits
 from billing.budgets import dollars
 from governance import policies
 from governance.models import PolicyVersion
-from governance.policies import PolicyRefused
+from governance.policies import PolicyRefused, WorkspaceChanging
 from workspaces import agents, allowances, catalog
 from workspaces.access import grants, may
 from workspaces.allowances import Need
@@ -129,7 +129,7 @@ def guard(plan: Plan, founded: Founded, *, person: User) -> None:
                 f"The policy was changed meanwhile: draft the rules of version {version.number} again and publish "
                 f"them. {without}"
             )
-    except PolicyRefused as refused:
+    except (PolicyRefused, WorkspaceChanging) as refused:
         founded.remaining.append(
             f"The rules were not published: {refused} Correct them under Policies. {without}"
         )

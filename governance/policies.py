@@ -23,6 +23,7 @@ from workspaces.models import (
 )
 
 Status = PolicyVersion.Status
+ROUNDS = 5  # of judging rules anew, where what they speak of changed meanwhile
 
 
 class PolicyRefused(ValueError):
@@ -47,6 +48,12 @@ class NotADraft(Exception):
     code, status = "not_a_draft", 409
 
 
+class WorkspaceChanging(Exception):
+    """What rules are checked against changed again and again while they were."""
+
+    code, status = "workspace_changing", 409
+
+
 def read(rules: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     """Rules in the workspace file's format as values. Raises PolicyRefused."""
     try:
@@ -61,27 +68,34 @@ def draft(
     """A new version of the policy from rules in the workspace file's format; nothing is in force by it.
 
     Where the version in force, or the newest one if it is a draft, has the same content, that one is returned
-    and nothing is written. Raises PolicyRefused and, for a note that is too long, ValidationError.
+    and nothing is written. Raises PolicyRefused, WorkspaceChanging and, for a note that is too long, ValidationError.
     """
     parsed = read(rules)
-    content = [rule.as_dict() for rule in parsed]
-    digest = digest_of(content)
     with reviewed(workspace, parsed) as entries:
-        newest = PolicyVersion.objects.filter(workspace=workspace).order_by("-number").first()
-        for version in (in_force(workspace), newest if newest and newest.status == Status.DRAFT else None):
-            if version is not None and version.digest == digest:
-                return version
-        version = PolicyVersion(
-            workspace=workspace,
-            number=newest.number + 1 if newest else 1,
-            digest=digest,
-            content=content,
-            note=note,
-            drafted_by=actor,
-        )
-        version.full_clean(exclude=["content"])  # no rules are a policy too
-        version.save()
-        entries.record("governance.policy.drafted", actor=actor, saved=[version], data=naming(version))
+        return put_down(entries, workspace, parsed, actor=actor, note=note)
+
+
+def put_down(
+    entries: log.Writer, workspace: Workspace, rules: Sequence[Rule], *, actor: str, note: str
+) -> PolicyVersion:
+    """The draft of rules that were reviewed in this write."""
+    content = [rule.as_dict() for rule in rules]
+    digest = digest_of(content)
+    newest = PolicyVersion.objects.filter(workspace=workspace).order_by("-number").first()
+    for version in (in_force(workspace), newest if newest and newest.status == Status.DRAFT else None):
+        if version is not None and version.digest == digest:
+            return version
+    version = PolicyVersion(
+        workspace=workspace,
+        number=newest.number + 1 if newest else 1,
+        digest=digest,
+        content=content,
+        note=note,
+        drafted_by=actor,
+    )
+    version.full_clean(exclude=["content"])  # no rules are a policy too
+    version.save()
+    entries.record("governance.policy.drafted", actor=actor, saved=[version], data=naming(version))
     return version
 
 
@@ -89,8 +103,8 @@ def publish(version: PolicyVersion, *, actor: str, note: str = "") -> PolicyVers
     """Put a draft in force and retire the version that was. One that is in force already stays so, without an
     entry.
 
-    ``note`` replaces the draft's. Raises NeedsSecondPerson, NotADraft, and PolicyRefused where the workspace
-    has changed so that a rule would be dead now.
+    ``note`` replaces the draft's. Raises NeedsSecondPerson, NotADraft, WorkspaceChanging, and PolicyRefused where the
+    workspace has changed so that a rule would be dead now.
     """
     with reviewed(version.workspace, read(version.content)) as entries:
         return put_in_force(entries, version, actor=actor, note=note)
@@ -101,23 +115,30 @@ def replace(
 ) -> PolicyVersion:
     """Draft these rules and publish them at once, reviewed once. Raises what the two raise; where two people
     are wanted nobody can, and NeedsSecondPerson undoes the draft."""
-    with log.write(workspace.log_id) as entries:
-        version = draft(workspace, rules, actor=actor, note=note)
+    parsed = read(rules)
+    with reviewed(workspace, parsed) as entries:
+        version = put_down(entries, workspace, parsed, actor=actor, note=note)
         return put_in_force(entries, version, actor=actor, note=note)
 
 
 @contextmanager
 def reviewed(workspace: Workspace, rules: Sequence[Rule]) -> Iterator[log.Writer]:
-    """A write in which the rules are good for the workspace. They are judged before the lock is taken, which
-    may take seconds, and under it only where the configuration changed meanwhile. Raises PolicyRefused."""
-    revision = Head.objects.values_list("revision", flat=True).get(log_id=workspace.log_id)
-    problems = lint.check(rules, catalog(workspace))
-    with log.write(workspace.log_id) as entries:
-        if entries.head(workspace.log_id).revision != revision:
-            problems = lint.check(rules, catalog(workspace))
-        if problems:
-            raise PolicyRefused(problems)
-        yield entries
+    """A write in which the rules are good for the workspace. Judging them may take seconds and happens before the lock
+    is taken; where the workspace changed meanwhile, once more and again without the lock, for whoever drafts could
+    otherwise have everybody wait. Raises PolicyRefused and WorkspaceChanging."""
+    known, problems = None, []
+    for _ in range(ROUNDS):
+        revision = Head.objects.values_list("revision", flat=True).get(log_id=workspace.log_id)
+        found = catalog(workspace)
+        if found != known:
+            known, problems = found, lint.check(rules, found)
+        with log.write(workspace.log_id) as entries:
+            if entries.head(workspace.log_id).revision == revision:
+                if problems:
+                    raise PolicyRefused(problems)
+                yield entries
+                return
+    raise WorkspaceChanging("The workspace was changed while the rules were checked; try again.")
 
 
 def put_in_force(entries: log.Writer, version: PolicyVersion, *, actor: str, note: str) -> PolicyVersion:

@@ -15,7 +15,7 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin
+from unfold.admin import BaseModelAdmin, ModelAdmin
 from unfold.decorators import display as unfold_display
 from unfold.views import ChangeList
 
@@ -49,7 +49,18 @@ class PortalChangeList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class PortalAdmin(ModelAdmin):
+class Unlocked(BaseModelAdmin):
+    """Django's pages without its transaction around a whole POST: on SQLite that is the one writer's turn, for which
+    every decision would wait while a form is read and judged. Each change has a transaction of its own."""
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        response: HttpResponse = self._changeform_view(request, object_id, form_url, extra_context)
+        return response
+
+
+class PortalAdmin(ModelAdmin, Unlocked):
     """A model's pages: 404 for what is not visible, no bulk actions, no history beside the log's, and no
     lookups but those of the filters. Everything is refused until a subclass allows it."""
 

@@ -15,9 +15,9 @@ from governance.differences import span
 from governance.manifest_file import Document, FileProblem, FileRefused, Place, read
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
-from governance.policies import PolicyRefused
+from governance.policies import PolicyRefused, WorkspaceChanging
 from governance.rules import Problem
-from workspaces.access.admin import ActingForm
+from workspaces.access.admin import REFUSALS, ActingForm
 from workspaces.models import Workspace
 
 MOST_TYPED = 256 * 1024  # characters that are checked as somebody types; more is checked when asked
@@ -167,6 +167,8 @@ class DraftForm(ActingForm):
         "that are not here are not in the version.",
     )
     start: ClassVar[str] = ""
+    as_one = False
+    refusals = (*REFUSALS, WorkspaceChanging)
 
     class Meta:
         model = PolicyVersion

@@ -19,7 +19,7 @@ from governance.admin.replays import ReplayForm, of_version
 from governance.differences import differences, span
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
-from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused
+from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused, WorkspaceChanging
 from governance.replays import ReplayRefused
 from governance.rules import Problem
 from workspaces.access import Forbidden, may, workspaces_for
@@ -189,7 +189,7 @@ class PolicyAdmin(ScopedAdmin):
         """Whether this person can put old rules in force again alone."""
         return not version.workspace.two_people and self.allows(request, "publish_policy", version)
 
-    @act("publish", PolicyRefused, NeedsSecondPerson, NotADraft)
+    @act("publish", PolicyRefused, NeedsSecondPerson, NotADraft, WorkspaceChanging)
     def publish(self, request: HttpRequest, version: PolicyVersion) -> None:
         """Put the draft in force."""
         self.require(request, "publish_policy", version)
@@ -206,7 +206,7 @@ class PolicyAdmin(ScopedAdmin):
         started = replays.start(version, person=person_of(request), **form.chosen(version))
         return redirect("policy_replay", version.workspace.slug, started.public_id)
 
-    @act("roll_back", PolicyRefused, NeedsSecondPerson)
+    @act("roll_back", PolicyRefused, NeedsSecondPerson, WorkspaceChanging)
     def roll_back(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
         """Draft the rules of an earlier version again, and publish them where one person may."""
         self.require(request, "draft_policy", version)

@@ -7,6 +7,7 @@ writes its entry; what that refuses becomes an error of the form, or a message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeVar
 
 from django import forms
@@ -75,10 +76,12 @@ class ActingForm(forms.ModelForm):
     """A form whose validation ends with the change itself, so that a refusal stands at the field it is about.
 
     ``apply`` calls the noun module and returns the row; nothing is assigned to the instance before.
-    ``person`` is set by the admin.
+    ``person`` is set by the admin. ``as_one`` is a transaction around ``apply``; a form whose one write judges much
+    before it locks does without.
     """
 
     person: ClassVar[User]
+    as_one: ClassVar[bool] = True
     refusals: ClassVar[tuple[type[Exception], ...]] = REFUSALS
 
     @property
@@ -93,7 +96,7 @@ class ActingForm(forms.ModelForm):
         if self.errors:
             return
         try:
-            with transaction.atomic():
+            with transaction.atomic() if self.as_one else nullcontext():
                 self.instance = self.apply(self.cleaned_data)
         except self.refusals as refusal:
             for field, sentence in sentences(refusal):
