@@ -11,6 +11,7 @@ from workspaces.admin import tokens
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("signin/<str:token>/", views.sign_in, name="sign_in"),
+    path("clients/countersign.py", views.client, name="client"),
     path("admin/live/<slug:slug>/", views.live, name="live"),
     path("admin/policy/<slug:slug>/try/", trials.page, name="policy_trial"),
     path("admin/policy/<slug:slug>/replays/<str:public_id>/", replays.page, name="policy_replay"),

@@ -301,7 +301,8 @@ def object_to(verdict: Verdict, rule: CompiledRule, result: str, facts: Facts) -
 def default_message(rule: CompiledRule, effect: Effect) -> str:
     """What the agent is told when the rule's author wrote nothing."""
     if effect is Effect.REQUIRE_APPROVAL:
-        return f"The rule “{rule.rule.name}” asks for a person's approval; wait for it, then ask again."
+        asks = f"The rule “{rule.rule.name}” asks for a person's approval"
+        return f"{asks}; wait for it, then ask again with its id as “approval”."
     if rule.rule.effect is Effect.LIMIT:
         return f"The limit “{rule.rule.name}” is reached; wait until its window has moved on."
     return f"The rule “{rule.rule.name}” forbids this call; do something else, or ask its author."
@@ -316,8 +317,7 @@ def conclude(verdict: Verdict, facts: Facts) -> None:
         return
     verdict.supervision_lifted = verdict.supervised and SUPERVISION in facts.lifted
     if verdict.supervised and not verdict.supervision_lifted:
-        message = "This agent is supervised: a person approves everything but reads. Wait, then ask again."
-        verdict.reasons.append({"code": "contained", "effect": "require_approval", "message": message})
+        verdict.reasons.append({"code": "contained", "effect": "require_approval", "message": SUPERVISED})
     if any(reason["effect"] == "require_approval" for reason in verdict.reasons):
         if facts.refused:
             raise Refusal(facts.refused, REFUSED_APPROVAL[facts.refused])
@@ -326,6 +326,10 @@ def conclude(verdict: Verdict, facts: Facts) -> None:
         verdict.lifted, verdict.supervision_lifted = [], False
 
 
+SUPERVISED = (
+    "This agent is supervised: a person approves everything but reads. Wait for the approval, then ask again with "
+    "its id as “approval”."
+)
 REFUSED_APPROVAL = {
     "approval_rejected": "A reviewer said no; do not repeat this call.",
     "approval_expired": "The approval ran out; ask again without it, and people are asked anew.",

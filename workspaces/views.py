@@ -1,10 +1,11 @@
-"""Two pages of the portal that belong to no admin model: signing in by a link, and the live feed."""
+"""What the portal serves and belongs to no admin model: signing in by a link, the live feed, the agents' client."""
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import login
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -17,6 +18,7 @@ from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+CLIENT = settings.BASE_DIR / "clients" / "python" / "countersign.py"
 HISTORY = 200  # entries that the live page begins with
 
 
@@ -41,6 +43,13 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     # "Origin: null" with the form, which no CSRF check may accept.
     response["Referrer-Policy"] = "same-origin"
     return response
+
+
+@public_page("it is the agents' client as it was released, and holds nothing of this installation")
+@require_GET
+def client(request: HttpRequest) -> FileResponse:
+    """The agents' client for Python, so that whoever connects an agent needs an address and a key, and no source."""
+    return FileResponse(CLIENT.open("rb"), as_attachment=True, content_type="text/x-python; charset=utf-8")
 
 
 @workspace_page()

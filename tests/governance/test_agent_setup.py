@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -119,6 +120,15 @@ def test_the_lines_name_a_call_that_would_be_allowed(cast: Cast) -> None:
         compile(lines[key], key, "exec")
         assert "mail.send" in lines[key]
         assert "&" not in lines[key]
+
+
+def test_the_client_is_had_from_the_installation_without_its_source(cast: Cast) -> None:
+    assert f"curl -O {settings.PUBLIC_URL}{reverse('client')}" in page(
+        enter(cast.olga), "workspaces_agent_connect", cast.report_bot.pk
+    )
+    answer = Client().get(reverse("client"))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="countersign.py"'
+    assert b"class Countersign" in b"".join(answer)  # type: ignore[arg-type]
 
 
 def test_the_light_turns_green_with_the_first_call(cast: Cast) -> None:

@@ -222,6 +222,14 @@ def test_a_supervised_agent_asks_for_everything_but_reads() -> None:
     verdict = decide(question(standing="supervised"), Facts(NOW))
     assert verdict.decision == "pending"
     assert verdict.supervised
+    assert "ask again with its id" in verdict.reasons[0]["message"]
+
+
+def test_an_agent_that_must_wait_is_told_to_ask_again_with_the_approval() -> None:
+    """The same call without it would ask a person again, for ever."""
+    verdict = decide(question([rule("require_approval")]), Facts(NOW))
+    assert verdict.decision == "pending"
+    assert "ask again with its id" in verdict.reasons[0]["message"]
 
 
 def test_a_limit_counts_up_to_its_ceiling_and_then_denies() -> None:
