@@ -355,9 +355,9 @@ def test_refusals_of_the_api_are_problem_documents(cast: Cast) -> None:
     post(cast.olga, path, {"standing": "revoked", "reason": "r"})
     assert_problem(post(cast.olga, path, loosen), 409, "already_revoked")
     bad = assert_problem(post(cast.olga, path, {"standing": "dead", "force": True}), 400, "invalid_request")
-    assert bad["errors"].keys() == {"standing", "reason"}
+    assert {error["path"][0] for error in bad["errors"]} == {"standing", "reason"}
     bad = assert_problem(post(cast.olga, path, {**loosen, "force": True}), 400, "invalid_request")
-    assert bad["errors"].keys() == {"force"}
+    assert {error["path"][0] for error in bad["errors"]} == {"force"}
     late = {"standing": "observe", "reason": "r", "until": "2999-01-01T00:00:00Z"}
     assert_problem(post(cast.olga, path, late), 400, "bad_standing")
 
