@@ -37,6 +37,8 @@ def query_names(route: Route) -> list[str]:
         found += ["q"] if route.pages.search_fields else []
     if (filterset := getattr(route.view, "filterset_class", None)) is not None:
         found += list(filterset.base_filters)
+    if (asked := getattr(route.view, "query_class", None)) is not None:
+        found += list(asked().fields)
     return known(route, found)
 
 

@@ -79,13 +79,24 @@ COLUMNS = {
     "person": "public_id",
     "pk": "pk",
     "public_id": "public_id",
+    "replay": "public_id",
     "review_id": "public_id",
     "slug": "slug",
     "token": "public_id",
     "uuid": "uuid",
 }
+
+
+def denied(side: Side) -> int:
+    """The index of a denial of the side's first agent for want of a grant."""
+    denials = Entry.objects.filter(log_id=side.workspace.log_id, agent=side.fleet[0].public_id)
+    return denials.filter(type="governance.check.denied").latest("index").index
+
+
 # Parameters that are not one column of one row.
 SPECIAL: dict[tuple[str, str], Callable[[Side], str]] = {
+    ("denials", "index"): lambda side: str(denied(side)),
+    ("items", "number"): lambda side: "1",
     ("grants", "permission"): lambda side: "use",
     ("<>", "target"): lambda side: str(side.rows[Tool].public_id),  # type: ignore[attr-defined]
 }
@@ -165,6 +176,8 @@ NAMES: dict[str, Naming] = {
 }
 PLAIN: dict[str, str] = {
     "after": "",
+    "before": "4",
+    "of": "file:///new/*",
     "expiring": "1",
     "unused": "30",
     "action": "read",
