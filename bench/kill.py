@@ -1,8 +1,8 @@
 """Killing an agent under load: when the last ``allow`` was answered, and what the log holds after the kill.
 
 Promised: no ``allowed`` entry of the agent after the kill's, and no ``allow`` answered later than 250 ms after
-the kill was confirmed, from the command line and from the portal, with two gates, with 10,000 calls waiting for
-people, and with Redis stopped.
+the kill was confirmed, from the command line and from the portal, with two gates, and with 10,000 calls waiting for
+people.
 """
 
 import re
@@ -20,7 +20,7 @@ import pytest  # its skips say which program is not installed
 
 from bench.pressure import Answer, Caller, PromiseBroken, pressing, reading
 from tests.faults.processes import PORTAL, Installation
-from tests.servers import RedisServer, executable, free_port, postgres_cluster
+from tests.servers import postgres_cluster
 
 PROMISED = 250.0  # milliseconds
 VICTIM_CONNECTIONS = 24
@@ -174,7 +174,7 @@ def scenarios() -> Iterator[tuple[str, Kill]]:
     try:
         yield from on_postgres()
     except pytest.skip.Exception as error:
-        print(f"PostgreSQL with Redis: not measured. {error}")
+        print(f"PostgreSQL: not measured. {error}")
 
 
 @contextmanager
@@ -201,27 +201,16 @@ def on_sqlite() -> Iterator[tuple[str, Kill]]:
 
 
 def on_postgres() -> Iterator[tuple[str, Kill]]:
-    """Two gates and a portal on PostgreSQL, with Redis."""
-    redis_program = executable("redis-server")
+    """Two gates and a portal on PostgreSQL."""
     with ExitStack() as stack:
         cluster = stack.enter_context(postgres_cluster())
         world = stack.enter_context(installed(cluster.create_database("bench")))
-        redis = RedisServer(redis_program, Path(stack.enter_context(TemporaryDirectory())), free_port())
-        redis.start()
-        stack.callback(redis.stop)
-        gates = world.gates(2, REDIS_URL=redis.url)
-        operator = world.operator(world.serve(PORTAL, server="daphne", REDIS_URL=redis.url))
+        gates = world.gates(2)
+        operator = world.operator(world.serve(PORTAL, server="daphne"))
         stack.callback(operator.close)
         kill = by_portal(world, operator)
         yield "PostgreSQL, 2 gates, portal", kill_under_load(world, gates, "acme-0", "acme-5", kill)
         crowd(world, gates[0], "support-bot")
-        world.worker(REDIS_URL=redis.url)
+        world.worker()
         name = f"PostgreSQL, 2 gates, portal, {WAITING:,} waiting, a worker"
         yield name, kill_under_load(world, gates, "acme-1", "acme-5", kill)
-
-        def kill_without_redis(victim: str) -> tuple[float, float]:
-            redis.stop()
-            return kill(victim)
-
-        name = f"PostgreSQL, 2 gates, portal, {WAITING:,} waiting, no Redis"
-        yield name, kill_under_load(world, gates, "acme-2", "acme-5", kill_without_redis)

@@ -16,6 +16,7 @@ STARTS_WITHIN = 30.0
 
 
 def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -39,7 +39,7 @@ class Installation:
         an SMTP address mails become files in ``outbox``.
         """
         for name in list(os.environ):
-            if name.startswith("COUNTERSIGN_") or name in ("DATABASE_URL", "REDIS_URL"):
+            if name.startswith("COUNTERSIGN_") or name == "DATABASE_URL":
                 del os.environ[name]
         os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
         os.environ["COUNTERSIGN_DATA_DIR"] = str(self.folder)

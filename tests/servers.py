@@ -1,4 +1,4 @@
-"""Real servers for the tests, on loopback only: PostgreSQL, Redis, SMTP and a browser.
+"""Real servers for the tests, on loopback only: PostgreSQL, SMTP and a browser.
 
 A program that is not installed skips the test that asks for it. With COUNTERSIGN_REQUIRE_SERVICES=1, as in
 continuous integration, such a skip is a failure, so that a missing program never looks like a passing suite.
@@ -6,7 +6,6 @@ continuous integration, such a skip is a failure, so that a missing program neve
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,9 +20,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from bench.servers import free_port as free_port
+
 REQUIRE = "COUNTERSIGN_REQUIRE_SERVICES"
 SERVICE_MARKERS = ("service", "postgres", "browser")
-FIXTURE_MARKERS = {"postgres_server": "postgres", "redis_server": "service", "chromium": "browser"}
+FIXTURE_MARKERS = {"postgres_server": "postgres", "chromium": "browser"}
 POSTGRES_LEAST = 15
 PATIENCE = 30.0  # seconds for a server to come up, on a busy machine
 
@@ -59,14 +60,6 @@ def executable(name: str, *more: str) -> str:
         if path := shutil.which(candidate):
             return path
     pytest.skip(f"{name} is not installed.")
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(ready: Callable[[], bool], *, what: str) -> None:
@@ -185,53 +178,6 @@ def postgres_server() -> Iterator[PostgresServer]:
     """One cluster for each test process; a test that stops it starts it again."""
     with postgres_cluster() as server:
         yield server
-
-
-@dataclass
-class RedisServer:
-    """A Redis that keeps nothing on disk."""
-
-    program: str
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        options = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self.folder))
-        log = ("--logfile", str(self.folder / "redis.log"))
-        self.process = subprocess.Popen([self.program, "--port", str(self.port), *options, *log])
-        wait_until(self._answers, what="Redis")
-
-    def stop(self) -> None:
-        """End the server at once, as a crash would; harmless when it is stopped already."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
-                client.sendall(b"PING\r\n")
-                return client.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of the test's own, which it may stop and start."""
-    server = RedisServer(executable("redis-server"), tmp_path, free_port())
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

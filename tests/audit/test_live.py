@@ -281,24 +281,6 @@ def test_a_client_that_talks_nonsense_is_cut_off(cast: Cast, nonsense: str) -> N
     run(story)
 
 
-def test_no_broker_can_silence_the_feed(cast: Cast, settings: Any) -> None:
-    settings.CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": ["redis://127.0.0.1:1/0"]},
-        }
-    }
-    session = cookie_of(cast.olga)
-
-    async def story() -> None:
-        async with listening(session, workspace="acme") as socket:
-            await socket.receive_json_from(timeout=PATIENCE)
-            await apart(ask, cast.acme.log_id)
-            await hear(socket, 1)
-
-    run(story)
-
-
 def test_what_another_process_writes_wakes_watchers_here(cast: Cast) -> None:
     log_id = cast.acme.log_id
 

@@ -1,14 +1,13 @@
 """The servers that tests ask for are real, and a missing one cannot pass unnoticed."""
 
 import smtplib
-import socket
 from email.message import EmailMessage
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.servers import PostgresServer, RedisServer, SmtpSink
+from tests.servers import PostgresServer, SmtpSink
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
@@ -54,14 +53,6 @@ def test_postgres_is_durable_and_survives_a_crash(postgres_server: PostgresServe
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT seven FROM kept").fetchone() == (7,)
     postgres_server.drop_database("contract")
-
-
-def test_redis_answers_until_it_is_stopped_and_again_after_a_start(redis_server: RedisServer) -> None:
-    redis_server.stop()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", redis_server.port), timeout=1)
-    redis_server.start()
-    socket.create_connection(("127.0.0.1", redis_server.port), timeout=1).close()
 
 
 def test_the_mail_sink_keeps_what_it_is_sent(smtp_sink: SmtpSink) -> None:

@@ -67,9 +67,7 @@ class Installation:
         }
         if self.database_url:
             ours["DATABASE_URL"] = self.database_url
-        inherited = {
-            name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
-        }
+        inherited = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         return inherited | ours
 
     def seed(self) -> "Installation":

@@ -4,42 +4,34 @@ How long after the kill an ``allow`` may still arrive is measured by ``make benc
 functions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from bench.kill import Killer, by_command, by_portal, crowd, kill_under_load
 from tests.faults.processes import PORTAL, Installation
-from tests.servers import RedisServer, executable, free_port
 
 
 @dataclass
 class Scene:
-    """Running gates, how to kill, and how to stop Redis; an embedded installation has none."""
+    """Running gates, and how to kill."""
 
     world: Installation
     gates: list[int]
     kill: Killer
-    stop_redis: Callable[[], None]
 
 
 @pytest.fixture(scope="module")
-def scene(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """SQLite: one gate, and the command line. PostgreSQL: two gates, Redis, and an operator at the portal."""
+def scene(installation: Installation) -> Iterator[Scene]:
+    """SQLite: one gate, and the command line. PostgreSQL: two gates, and an operator at the portal."""
     if not installation.database_url:
-        yield Scene(installation, installation.gates(1), by_command(installation), lambda: None)
+        yield Scene(installation, installation.gates(1), by_command(installation))
         return
-    redis = RedisServer(executable("redis-server"), tmp_path_factory.mktemp("redis"), free_port())
-    redis.start()
-    try:
-        gates = installation.gates(2, REDIS_URL=redis.url)
-        portal = installation.serve(PORTAL, server="daphne", REDIS_URL=redis.url)
-        operator = installation.operator(portal)
-        yield Scene(installation, gates, by_portal(installation, operator), redis.stop)
-        operator.close()
-    finally:
-        redis.stop()
+    gates = installation.gates(2)
+    operator = installation.operator(installation.serve(PORTAL, server="daphne"))
+    yield Scene(installation, gates, by_portal(installation, operator))
+    operator.close()
 
 
 def assert_killed(scene: Scene, victim: str, kill: Killer) -> None:
@@ -61,17 +53,3 @@ def test_nothing_is_allowed_after_the_kill_with_ten_thousand_pending(scene: Scen
     (count,) = scene.world.execute("SELECT count(*) FROM governance_approval WHERE status = 'pending'")
     assert count == (10_000,)
     assert_killed(scene, "acme-1", scene.kill)
-
-
-@pytest.mark.service
-@pytest.mark.parametrize(
-    "installation", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
-)
-def test_nothing_is_allowed_after_the_kill_without_redis(scene: Scene) -> None:
-    """Redis is stopped in the middle of the load, just before the kill."""
-
-    def kill(victim: str) -> tuple[float, float]:
-        scene.stop_redis()
-        return scene.kill(victim)
-
-    assert_killed(scene, "acme-2", kill)
