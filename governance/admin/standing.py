@@ -79,6 +79,7 @@ def ladder(request: HttpRequest, scope: containment.Scope) -> dict[str, Any]:
         "observe_until": scope.observe_until if before is Standing.OBSERVE else None,
         "steps": [(each.value, each.label) for each in steps if each is not Standing.SUSPENDED],
         "may_stop": Standing.SUSPENDED in steps,
+        "may_release": before is not Standing.OBSERVE and Standing.ACTIVE in steps,
         "longest_reason": containment.LONGEST_REASON,
     }
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -21,7 +22,7 @@ from workspaces.access import get_agent, get_workspace, may, workspaces_for
 from workspaces.access.admin import actor_in, filled, person_of
 from workspaces.access.pages import signed_in_page
 from workspaces.access.scoping import OWN_AGENTS, Forbidden
-from workspaces.models import Agent, Standing, User, Workspace
+from workspaces.models import Agent, Installation, Standing, User, Workspace
 from workspaces.people import actor_of
 
 OFFERED = 300  # agents that are offered by name while typing; every other one can be typed too
@@ -133,7 +134,14 @@ def page(request: HttpRequest) -> HttpResponse:
         status = getattr(refusal, "status", 403)
         return answer(request, {**context, "problems": [str(refusal)]}, status=status)
     what = "The whole installation" if values["what"] == EVERYTHING else str(step.row)
-    return answer(request, {**context, "step": step, "what": what})
+    return answer(request, {**context, "step": step, "what": what, "way_back": page_of(scope)})
+
+
+def page_of(scope: containment.Scope) -> str:
+    """Where the scope is let go on."""
+    if isinstance(scope, Installation):
+        return reverse("admin:workspaces_installation_changelist")
+    return reverse(f"admin:workspaces_{scope._meta.model_name}_change", args=[scope.pk])
 
 
 def answer(request: HttpRequest, context: dict[str, object], status: int = 200) -> HttpResponse:

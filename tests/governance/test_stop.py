@@ -47,6 +47,7 @@ def test_two_clicks_and_a_reason_stop_it_and_say_when_it_held(cast: Cast) -> Non
     assert "Confirmed" in told
     assert (standing(cast.report_bot), cast.report_bot.standing_reason) == ("suspended", "Odd")
     assert f"#{latest(cast.acme).index}" in told
+    assert f'href="{reverse("admin:workspaces_agent_change", args=[cast.report_bot.pk])}"' in told
     assert "was stopped already" in ask(enter(cast.otto), what=f"agent:{cast.report_bot.public_id}")
 
 
