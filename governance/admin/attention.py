@@ -10,7 +10,7 @@ from django.db.models import Count, F, Max, Model, Q, QuerySet
 from audit.models import Head
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
-from governance import approvals, leavers
+from governance import approvals, containment, leavers
 from governance.admin.naming import names_of
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
@@ -93,8 +93,10 @@ def contained(person: User, workspaces: Workspaces, now: datetime) -> Concern:
         "contained",
         "Contained agents",
         ("loosen", "tighten"),
-        "No agent is contained. The red button on top of every page stops one.",
+        "No agent is contained.",
     )
+    if containment.may_stop_something(person):
+        concern.empty += " The red button on top of every page stops one."
     steps = [Standing.SUSPENDED, Standing.READ_ONLY, Standing.SUPERVISED]
     rows = list(agents_of(workspaces).filter(standing__in=steps).order_by("-standing", "name")[:SHOWN])
     for agent in rows:

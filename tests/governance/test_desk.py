@@ -105,6 +105,8 @@ def test_a_quiet_desk_says_so_and_what_would_stand_there(cast: Cast) -> None:
     assert titles(shown) == []
     assert "All quiet here" in shown
     assert "The red button on top of every page stops one." in shown
+    people.set_roles(cast.acme, cast.sam, roles=["approver"], actor="system")
+    assert "The red button" not in page(enter(cast.sam), "index")  # who has none
 
 
 def test_nobodys_desk_shows_the_workspace_next_door(cast: Cast) -> None:
