@@ -31,6 +31,11 @@ STATUS_LABELS = {
     "expired": "default",
     "cancelled": "default",
 }
+AFTERWARDS = {
+    Approval.Status.PENDING: "Others have to answer as well before the call may be made.",
+    Approval.Status.APPROVED: "Nothing else is needed: the agent may make this one call, once.",
+    Approval.Status.REJECTED: "The agent may not make this call.",
+}
 FOR_YOU, WAITING, SETTLED = range(3)
 COMMENT_LENGTH = 2000
 
@@ -168,12 +173,7 @@ class ApprovalAdmin(ScopedAdmin):
             messages.error(request, str(refused))
             return
         said = "You approved." if approve else "You rejected."
-        rest = (
-            "It waits for others still."
-            if after.status == Approval.Status.PENDING
-            else f"It is {after.status}."
-        )
-        messages.success(request, f"{said} {rest}")
+        messages.success(request, f"{said} {AFTERWARDS[Approval.Status(after.status)]}")
 
 
 def question(person: User, approval: Approval) -> dict[str, Any]:

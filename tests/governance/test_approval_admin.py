@@ -84,7 +84,7 @@ def test_a_reviewer_approves_with_a_comment(cast: Cast) -> None:
     shown = press(
         client, "governance_approval_decide", approval.pk, decision="approve", comment="Fine by me."
     )
-    assert "You approved." in shown
+    assert "You approved. Nothing else is needed" in shown
     assert "“Fine by me.”" in shown
     vote = Vote.objects.get()
     assert (vote.person, vote.approve, vote.known_by) == (cast.rita, True, "session")
