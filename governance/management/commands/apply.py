@@ -65,6 +65,7 @@ class Command(BaseCommand):
             self.stdout.write("This was a dry run; nothing was changed.")
             return
         if report.keys:
-            self.stdout.write(f"The keys of {report.keys} new agents are in {keys}, and nowhere else.")
-        done = f"{len(report.changes)} changes" if report.changes else "Nothing had to change"
+            self.stdout.write(f"New keys: {report.keys}, in {keys} and nowhere else.")
+        count = len(report.changes)
+        done = f"{count} change{'s'[: count != 1]}" if report.changes else "Nothing had to change"
         self.stdout.write(f"{done}; the workspace is at revision {report.revision}.")
