@@ -230,22 +230,13 @@ def may_sign(person: User, review: AccessReview) -> bool:
     owners = set(review.items.values_list("agent__owner_id", flat=True).distinct())
     if person.pk not in owners:
         return person.pk == review.started_by_id or review.started_by_id in owners or not may_start(review)
-    others = signers(review.workspace).exclude(pk__in=owners)
+    others = access.holders(review.workspace, START).exclude(pk__in=owners)
     return person.pk == review.started_by_id and not others.exists()
 
 
 def may_start(review: AccessReview) -> bool:
     """Whether who started the review could start it still."""
-    return signers(review.workspace).filter(pk=review.started_by_id).exists()
-
-
-def signers(workspace: Workspace) -> QuerySet[User]:
-    """Active people who may start and sign reviews of the workspace."""
-    return User.objects.filter(
-        is_active=True,
-        workspacepermission__content_object=workspace,
-        workspacepermission__permission__codename=START,
-    )
+    return access.holders(review.workspace, START).filter(pk=review.started_by_id).exists()
 
 
 def sign(review: AccessReview, *, person: User) -> AccessReview:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit import log
 from governance.subjects import LADDER, effective_standing
-from workspaces.access import forget, may, may_somewhere
+from workspaces.access import forget, may, may_somewhere, operates
 from workspaces.access.scoping import OWN_AGENTS, Visitor
 from workspaces.models import Agent, AgentKey, Installation, Standing, User, Workspace
 
@@ -241,11 +241,6 @@ def allow(person: User, scope: Scope, before: Standing, wanted: Standing) -> Non
         raise NotAllowed(
             "Observing the workspace would loosen agents of your own; ask an owner who has none here."
         )
-
-
-def operates(person: Visitor) -> bool:
-    """Whether a person operates the installation, and so may put all of it on another step."""
-    return isinstance(person, User) and person.is_active and person.is_superuser
 
 
 def may_stop_something(person: Visitor) -> bool:

@@ -16,8 +16,9 @@ from audit import log, owed
 from governance import approvals, containment, reviewers
 from governance.models import Approval, ApprovalLink
 from workspaces import people
-from workspaces.access import tokens
+from workspaces.access import holders, tokens
 from workspaces.models import Agent, Membership, SigninLink, Standing, User, Workspace
+from workspaces.people import actor_of
 
 GRACE = timedelta(days=7)
 SWEEP = 100
@@ -26,7 +27,7 @@ NOBODY_LEFT = "A reviewer left, and nobody is left whose answer would count. Ask
 
 
 class CannotLeave(Exception):
-    """The person has left already, or is no member of the workspace."""
+    """The person has left already, is no member of the workspace, or is the one who asks."""
 
     code, status = "cannot_leave", 409
 
@@ -103,12 +104,8 @@ def preview(person: User, workspaces: list[Workspace] | None = None) -> Leaving:
 
 def deciders_of(workspace: Workspace) -> dict[int, bool]:
     """Active people who may decide approvals in the workspace, and whether they own it."""
-    deciders = User.objects.filter(
-        is_active=True,
-        workspacepermission__content_object=workspace,
-        workspacepermission__permission__codename="decide",
-    )
     owning = Membership.objects.filter(workspace=workspace, person=OuterRef("pk"), role=Membership.Role.OWNER)
+    deciders = holders(workspace, "decide")
     return dict(deciders.annotate(owns=Exists(owning)).values_list("pk", "owns"))
 
 
@@ -140,7 +137,7 @@ def judge(approval: Approval, person: User, deciders: dict[int, bool]) -> Rerout
 
 
 def leave(person: User, *, reason: str, actor: str) -> Leaving:
-    """Deactivate a person for good. Raises CannotLeave when they have left already."""
+    """Deactivate a person for good. Raises CannotLeave when they have left already, or would do it themselves."""
     done = None
     while done is None:
         workspaces = places(person)
@@ -150,6 +147,8 @@ def leave(person: User, *, reason: str, actor: str) -> Leaving:
             person.refresh_from_db()
             if not person.is_active:
                 raise CannotLeave(f"{person} has left already.")
+            if actor == actor_of(person):
+                raise CannotLeave("Nobody lets themselves leave; ask another operator.")
             done = preview(person)
             depart(entries, done, reason=reason, actor=actor)
             people.deactivate(person, actor=actor)
@@ -158,10 +157,12 @@ def leave(person: User, *, reason: str, actor: str) -> Leaving:
 
 
 def leave_workspace(workspace: Workspace, person: User, *, reason: str, actor: str) -> Leaving:
-    """Take every role in one workspace from a person. Raises CannotLeave for who has none."""
+    """Take every role in one workspace from a person. Raises CannotLeave for who has none, and for oneself."""
     with log.write(workspace.log_id) as entries:
         if not Membership.objects.filter(workspace=workspace, person=person).exists():
             raise CannotLeave(f"{person} has no role in {workspace}.")
+        if actor == actor_of(person):
+            raise CannotLeave("Nobody lets themselves leave; ask another owner.")
         done = preview(person, [workspace])
         depart(entries, done, reason=reason, actor=actor)
         people.set_roles(workspace, person, roles=(), actor=actor)

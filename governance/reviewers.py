@@ -44,22 +44,29 @@ def is_vetoed(approval: Approval) -> bool:
     return any(not vote.approve for vote in approval.votes.all())
 
 
+def asked_now(approval: Approval, now: datetime) -> set[int]:
+    """Keys of those whom what is still missing names and who have not voted; whether their roles let them decide
+    is another question. Costs a query for votes unless fetched."""
+    if refusal(approval, now) is not None:
+        return set()
+    voted = {vote.person_id for vote in approval.votes.all()}
+    return {
+        person_id
+        for requirement in open_requirements(approval)
+        for person_id in requirement["reviewers"]
+        if person_id not in voted and counts(requirement, person_id, approval)
+    }
+
+
 def may_decide(person: User, approval: Approval, now: datetime) -> bool:
     """Whether this person's vote would count now. Costs queries for votes and permissions unless fetched."""
-    if refusal(approval, now) is not None:
-        return False
-    if any(vote.person_id == person.pk for vote in approval.votes.all()):
-        return False
-    if not any(counts(requirement, person.pk, approval) for requirement in open_requirements(approval)):
-        return False
-    return access.may(person, "decide", approval.workspace)
+    return person.pk in asked_now(approval, now) and access.may(person, "decide", approval.workspace)
 
 
 def reviewers_of(approval: Approval, now: datetime) -> list[User]:
     """The people who may decide it now, by name."""
-    named = {person_id for requirement in approval.requirements for person_id in requirement["reviewers"]}
-    people = User.objects.filter(pk__in=named, is_active=True).order_by("name", "email")
-    return [person for person in people if may_decide(person, approval, now)]
+    people = access.holders(approval.workspace, "decide").filter(pk__in=asked_now(approval, now))
+    return list(people.order_by("name", "email"))
 
 
 class Named(Func):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from audit import log, owed
-from workspaces.access import forget
+from workspaces.access import forget, operates
 from workspaces.models import BrokenGlass, Membership, User, Workspace
 
 LASTS = timedelta(hours=1)
@@ -28,7 +28,7 @@ def break_glass(workspace: Workspace, person: User, *, reason: str, actor: str) 
     installation = log.installation_log_id()
     with log.write(installation, workspace.log_id) as entries:
         person.refresh_from_db()
-        if not (person.is_active and person.is_superuser):
+        if not operates(person):
             raise NotAnOperator(f"{person.email} does not operate this installation; see manage.py operator.")
         until = entries.now + LASTS
         row = BrokenGlass.objects.create(workspace=workspace, person=person, reason=reason, until=until)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from governance import approvals, pulse
 from governance.admin import attention
-from workspaces.access import glass, may_somewhere, workspaces_for
+from workspaces.access import glass, may_somewhere, operates, workspaces_for
 from workspaces.access.admin import person_of
 from workspaces.access.scoping import Visitor
 from workspaces.models import Agent, BrokenGlass, Standing, User, Workspace
@@ -91,7 +91,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if sees:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
-    if getattr(person, "is_superuser", False):
+    if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
     groups.append(group("Yours", item("API tokens", "key", "api_tokens")))

@@ -14,6 +14,7 @@ from governance import health
 from governance.admin.naming import recent
 from governance.admin.standing import BADGES, StandingPages, ladder
 from workspaces import tenancy
+from workspaces.access import operates
 from workspaces.access.admin import ActingForm, ScopedAdmin, actor_in
 from workspaces.models import Installation, Workspace
 
@@ -75,7 +76,7 @@ class InstallationAdmin(StandingPages, ScopedAdmin):
 
     def allows(self, request: HttpRequest, permission: str | None, obj: Any) -> bool:
         """Administrators see it; the ladder's button asks ``containment``."""
-        return permission == self.view_permission and request.user.is_active and request.user.is_superuser
+        return permission == self.view_permission and operates(request.user)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """There is one; go to it."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -15,7 +14,7 @@ from billing.budgets import NANOS
 from governance.admin.connect import ConnectPages
 from governance.onboarding import Founded, Plan, found
 from governance.starters import STARTERS, Starter, SuggestedResource, SuggestedRule, rules_for
-from workspaces.access import get_workspace, may, workspaces_for
+from workspaces.access import get_workspace, holders, may, workspaces_for
 from workspaces.access.admin import REFUSALS, person_of, sentences
 from workspaces.admin.agents import UntilForm
 from workspaces.admin.catalog import permissions_in_role
@@ -211,11 +210,7 @@ class SetupForm(forms.Form):
 def reviewers_in(workspace: Workspace) -> list[tuple[str, str]]:
     """Who can be asked: reviewer groups, then people who may decide."""
     groups = workspace.reviewer_groups.filter(members__isnull=False).distinct().order_by("name")
-    people: QuerySet[User] = User.objects.filter(
-        workspacepermission__content_object=workspace,
-        workspacepermission__permission__codename="decide",
-        is_active=True,
-    ).order_by("name")
+    people = holders(workspace, "decide").order_by("name")
     found = [(f"group:{group.name}", f"the group {group.name}") for group in groups]
     return found + [(person.email, str(person)) for person in people[:MANY]]
 

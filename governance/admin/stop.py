@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from governance import containment
 from governance.admin.standing import REFUSALS
 from workspaces import tenancy
-from workspaces.access import get_agent, get_workspace, may, workspaces_for
+from workspaces.access import get_agent, get_workspace, may, operates, workspaces_for
 from workspaces.access.admin import actor_in, filled, person_of
 from workspaces.access.pages import signed_in_page
 from workspaces.access.scoping import OWN_AGENTS, Forbidden
@@ -63,7 +63,7 @@ def stoppable(person: User) -> QuerySet[Agent]:
 
 def offered(person: User, about: str, workspace: str) -> Choices:
     """What the page offers, the narrowest that it is about chosen already. Raises NotVisible."""
-    choices = Choices(everything=containment.operates(person))
+    choices = Choices(everything=operates(person))
     choices.workspaces = list(workspaces_for(person, "tighten").order_by("name")[:50])
     agents = list(stoppable(person).order_by("name", "pk")[:OFFERED])
     several = len({agent.workspace_id for agent in agents}) > 1
@@ -89,7 +89,7 @@ def find(person: User, what: str, name: str) -> containment.Scope:
         return get_workspace(person, key)
     if kind == BY_NAME:
         return agent_named(person, name.strip())
-    if what != EVERYTHING or not containment.operates(person):
+    if what != EVERYTHING or not operates(person):
         raise Http404("There is no such choice.")
     return tenancy.install(actor=actor_of(person))
 

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.workspaces.journal import Journal
 from workspaces import agents, people
 from workspaces.access import tokens
 from workspaces.models import Agent, Membership, User
+from workspaces.people import actor_of
 
 pytestmark = pytest.mark.django_db
 Status = Approval.Status
@@ -167,6 +169,15 @@ def test_one_workspace_is_left_and_the_other_is_not(cast: Cast) -> None:
     }
     with pytest.raises(leavers.CannotLeave):
         leavers.leave_workspace(cast.acme, cast.rita, reason="again", actor=ACTOR)
+
+
+def test_nobody_lets_themselves_leave(cast: Cast) -> None:
+    doors: tuple[Any, ...] = (leavers.leave, partial(leavers.leave_workspace, cast.acme))
+    for door in doors:
+        with pytest.raises(leavers.CannotLeave, match="themselves"):
+            door(cast.olga, reason="had enough", actor=actor_of(cast.olga))
+    cast.olga.refresh_from_db()
+    assert cast.olga.is_active
 
 
 def test_the_last_owner_is_noticed(cast: Cast) -> None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from workspaces.access.roles import VIEW
-from workspaces.access.scoping import NotVisible, get_workspace
+from workspaces.access.scoping import NotVisible, get_workspace, operates
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 
@@ -46,7 +46,7 @@ def operator_page(view: View) -> View:
     @login_required
     @wraps(view)
     def open_page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not (request.user.is_active and getattr(request.user, "is_superuser", False)):
+        if not operates(request.user):
             raise NotVisible("There is no such page.")
         return view(request, *args, **kwargs)
 

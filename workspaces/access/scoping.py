@@ -103,6 +103,20 @@ def workspaces_for(user: Visitor, permission: str = VIEW) -> QuerySet[Workspace]
     return Workspace.objects.filter(Q(pk__in=held.values("pk")) | seen)
 
 
+def holders(workspace: Workspace, permission: str) -> QuerySet[User]:
+    """Active people whose roles in a workspace include a permission; broken glass is no role."""
+    return User.objects.filter(
+        is_active=True,
+        workspacepermission__content_object=workspace,
+        workspacepermission__permission__codename=permission,
+    )
+
+
+def operates(user: Visitor) -> bool:
+    """Whether a person operates the installation, which no token for one workspace alone does."""
+    return isinstance(user, User) and user.is_active and user.is_superuser and CONFINED not in user.__dict__
+
+
 def get_workspace(user: Visitor, slug: str, permission: str = VIEW) -> Workspace:
     """The workspace of this slug. Raises NotVisible to strangers, Forbidden to who sees it but may not."""
     workspace = workspaces_for(user).filter(slug=slug).first()

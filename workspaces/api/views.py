@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.api.views import OPERATOR, SIGNED_IN, Listing, PortalView
-from workspaces.access import VIEW, NotVisible, get_workspace
+from workspaces.access import VIEW, NotVisible, get_workspace, operates
 from workspaces.models import User, Workspace
 from workspaces.people import actor_of
 
@@ -62,7 +62,7 @@ class InstallationView(PersonView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raises PermissionDenied for everybody else, and for a token that is for one workspace."""
         super().initial(request, *args, **kwargs)
-        if not self.person.is_superuser or getattr(request.auth, "workspace_id", None) is not None:
+        if not operates(self.person):
             raise PermissionDenied("Only an administrator of the installation may do this.")
 
 
