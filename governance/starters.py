@@ -34,7 +34,7 @@ class SuggestedRule:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """A kind of agent. ``daily_usd`` is a limit on spending; ``example`` the arguments of the first tool's call."""
+    """A kind of agent. ``daily_usd`` is a limit on spending, as a decimal string; empty, there is none."""
 
     key: str
     title: str
