@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeVar
 
 from django.conf import settings
 from starlette.routing import Route, Router
@@ -20,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from gate import bodies, callers, readiness
 from gate.admission import TOO_LATE, UNAVAILABLE, admission
 from gate.answers import send_json, send_problem
+from gate.turns import AT_ONCE, Turns
 from gate.watch import watch
 from governance import preparation
 from governance.requests import (
@@ -41,7 +44,7 @@ LARGE_BODY = 32 * 1024
 LONGEST_WAIT = 60
 WHOLE = re.compile("[0-9]{1,3}")  # isdigit() would take superscripts and any length, on which int() fails
 CHECK = "/v1/check"
-SPENT = "countersign.spent"  # in a scope: the seconds that looking its key up took
+SPENT = "countersign.spent"  # in a scope: seconds of its deadline that went before admission
 
 TOO_LARGE = Problem(
     413, "body_too_large", "A body has at most 1 MiB; send what the decision needs, not the payload."
@@ -62,7 +65,9 @@ known = callers.Callers(settings.GATE_RATE, settings.GATE_BURST)
 # Apart, so that a database that hangs, and with it who looks keys up, keeps no large body from being read.
 lookups = ThreadPoolExecutor(4, thread_name_prefix="lookup")
 parsers = ThreadPoolExecutor(1, thread_name_prefix="parser")
+turns = Turns(AT_ONCE)
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+Asked = TypeVar("Asked")
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,37 +92,52 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 async def check(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/check."""
-    asked = await take_question(scope, receive, send)
-    if asked is None:
-        return
-    caller, raw = asked
-    key = header(scope, b"idempotency-key")
-    if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.decode().isprintable()):
-        await send_problem(send, BAD_KEY)
-        return
-    idempotency_key = key.decode() if key else ""
-    try:
-        if len(raw) > LARGE_BODY:
-            loop = asyncio.get_running_loop()
-            request = await loop.run_in_executor(parsers, parse_large, raw, caller, idempotency_key)
-        else:
-            request = bodies.parse_check(raw, caller, idempotency_key)
-    except bodies.Refused as refused:
-        await send_problem(send, refused.problem)
-        return
+    async with AsyncExitStack() as turn:
+        asked = await take_question(scope, receive, send, turn)
+        if asked is None:
+            return
+        caller, raw = asked
+        key = header(scope, b"idempotency-key")
+        if key is not None and not (0 < len(key) <= 200 and key.isascii() and key.decode().isprintable()):
+            await send_problem(send, BAD_KEY)
+            return
+        idempotency_key = key.decode() if key else ""
+        try:
+            if len(raw) > LARGE_BODY:
+                request = await elsewhere(scope, partial(parse_large, raw, caller, idempotency_key))
+            else:
+                request = bodies.parse_check(raw, caller, idempotency_key)
+        except bodies.Refused as refused:
+            await send_problem(send, refused.problem)
+            return
     await answer(send, await submit(scope, request))
 
 
+async def elsewhere(scope: Scope, parse: Callable[[], Asked]) -> Asked:
+    """What the parsers' thread makes of a large body. The time counts towards the request's deadline."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        return await loop.run_in_executor(parsers, unhurried, parse)
+    finally:
+        scope[SPENT] = scope.get(SPENT, 0.0) + loop.time() - began
+
+
 def parse_large(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
-    """Parse and prepare in the parsers' one thread, which gives the interpreter away a hundred times as often while
-    it does: a committer lets go of it with each of its dozen statements, and would wait Python's 5 ms each time to
-    have it back. At all other times short turns would cost a third of the throughput. Then it rests for as long as
-    it worked, so that who sends much takes at most half of this thread, and others their turn between."""
+    """A check of which as much as can be is done before it is locked."""
+    return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key))
+
+
+def unhurried(parse: Callable[[], Asked]) -> Asked:
+    """Parse in the parsers' one thread, which gives the interpreter away a hundred times as often while it does: a
+    committer lets go of it with each of its dozen statements, and would wait Python's 5 ms each time to have it back.
+    At all other times short turns would cost a third of the throughput. Then it rests for as long as it worked, so that
+    who sends much takes at most half of this thread, and others their turn between."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(usual / 100)
     began = time.perf_counter()
     try:
-        return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key))
+        return parse()
     finally:
         sys.setswitchinterval(usual)
         time.sleep(time.perf_counter() - began)
@@ -125,15 +145,17 @@ def parse_large(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
 
 async def outcome(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/decisions/{id}/outcome."""
-    asked = await take_question(scope, receive, send)
-    if asked is None:
-        return
-    caller, raw = asked
-    try:
-        request = bodies.parse_outcome(raw, caller, scope["path_params"]["decision"])
-    except bodies.Refused as refused:
-        await send_problem(send, refused.problem)
-        return
+    async with AsyncExitStack() as turn:
+        asked = await take_question(scope, receive, send, turn)
+        if asked is None:
+            return
+        caller, raw = asked
+        parse = partial(bodies.parse_outcome, raw, caller, scope["path_params"]["decision"])
+        try:
+            request = await elsewhere(scope, parse) if len(raw) > LARGE_BODY else parse()
+        except bodies.Refused as refused:
+            await send_problem(send, refused.problem)
+            return
     await answer(send, await submit(scope, request))
 
 
@@ -179,16 +201,31 @@ async def readyz(scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, b'{"status":"ready"}')
 
 
-async def take_question(scope: Scope, receive: Receive, send: Send) -> tuple[Caller, bytes] | None:
-    """Who asks, and the body; None when the answer was sent already."""
+async def take_question(
+    scope: Scope, receive: Receive, send: Send, turn: AsyncExitStack
+) -> tuple[Caller, bytes] | None:
+    """Who asks, and the body, in the agent's turn where it is a large one; None when the answer was sent already."""
     caller = await authenticate(scope, send)
     if caller is None:
         return None
-    raw = await read_body(scope, receive)
+    try:
+        raw = await read_body(scope, receive, partial(wait_for_turn, scope, caller, turn))
+    except TimeoutError:
+        await send_problem(send, callers.TOO_OFTEN, retry_after=1)
+        return None
     if raw is None:
         await send_problem(send, TOO_LARGE)
         return None
     return caller, raw
+
+
+async def wait_for_turn(scope: Scope, caller: Caller, turn: AsyncExitStack) -> None:
+    """Wait for the agent's turn to send a large body; ``turn`` ends it. Raises TimeoutError after half the deadline, for
+    what comes late could still be allowed and its answer be missed."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await turn.enter_async_context(turns.turn(caller.agent_id, within=settings.GATE_DEADLINE / 2))
+    scope[SPENT] = scope.get(SPENT, 0.0) + loop.time() - began
 
 
 async def authenticate(scope: Scope, send: Send) -> Caller | None:
@@ -258,18 +295,27 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes | None:
+async def read_body(
+    scope: Scope, receive: Receive, before_large: Callable[[], Awaitable[None]]
+) -> bytes | None:
     """The whole body, or None as soon as it is larger than allowed. Of a caller who left before its end: nothing, which
-    is no request either."""
+    is no request either. ``before_large`` is awaited, once, as soon as it shows to be large."""
     announced = header(scope, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced[:12]) > LONGEST_BODY:
+    size = int(announced[:12]) if announced is not None and announced.isdigit() else 0
+    if size > LONGEST_BODY:
         return None
+    is_large = size > LARGE_BODY
+    if is_large:
+        await before_large()
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return body if len(body) <= LONGEST_BODY else None
     parts, size = [body], len(body)
     while message.get("more_body"):
+        if size > LARGE_BODY and not is_large:
+            is_large = True
+            await before_large()
         message = await receive()
         if message["type"] == "http.disconnect":
             return b""

@@ -104,6 +104,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
     except canonical.CanonicalError as error:
         raise Refused(400, "number_out_of_range", str(error)) from error
     kinds = tuple(sorted({item.kind for item in found})) or (("elsewhere",) if elsewhere else ())
+    context = body.get("context", {})
     return CheckRequest(
         caller=caller,
         tool=tool,
@@ -117,7 +118,8 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         on_behalf_of=body.get("on_behalf_of", ""),
         estimated_nanos=nanos(estimate, "estimated_cost_usd") if estimate is not None else None,
         approval=body.get("approval", ""),
-        context=body.get("context", {}),
+        context=context,
+        kept_context=kept(context, searched=not kinds) if context else None,
         resource=body.get("resource"),
         action=body.get("action"),
         dry_run=body.get("dry_run", False),
@@ -125,6 +127,15 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         body_digest=hashlib.sha256(raw).digest() if idempotency_key else b"",
         encoded=canonical.Encoded(encoded) if said is arguments else None,
     )
+
+
+def kept(value: Any, *, searched: bool = False) -> canonical.Encoded:
+    """A value as the log keeps it, encoded: what takes time is done here, before anything is locked. ``searched``:
+    it holds no secret. Raises Refused."""
+    try:
+        return canonical.Encoded(canonical.encode(value if searched else secrets.withhold(value)[0]))
+    except canonical.CanonicalError as error:
+        raise Refused(400, "number_out_of_range", str(error)) from error
 
 
 def refuse_secret_names(body: Mapping[str, Any]) -> None:
@@ -145,11 +156,11 @@ def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:
     if body.get("status") not in STATUSES:
         raise Refused(400, "invalid_field", f"The field 'status' must be one of {', '.join(STATUSES)}.")
     cost = body.get("cost_usd")
+    told = {name: kept(body[name]) for name in ("summary", "changes") if body.get(name)}
     return OutcomeReport(
         caller=caller,
         decision=decision,
         status=body["status"],
-        summary=body.get("summary", ""),
-        changes=body.get("changes", []),
+        told=told,
         cost_nanos=nanos(cost, "cost_usd") if cost is not None else None,
     )

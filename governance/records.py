@@ -191,11 +191,13 @@ class Records:
             detail["resources"] = [item.resource for item in verdict.derived]
         if verdict.decision != "allow" or verdict.would:
             detail["reasons"] = verdict.reasons
-        for name in ("reason", "on_behalf_of", "context"):
+        for name in ("reason", "on_behalf_of"):
             if value := getattr(request, name):
                 detail[name] = value
         if request.secrets:
             detail = {name: withhold(value)[0] for name, value in detail.items()}
+        if request.context:
+            detail["context"] = request.kept_context or withhold(request.context)[0]
         # The arguments were searched before the head was locked, which takes a while when there is 1 MiB of them.
         prepared = request.prepared
         if prepared is not None and tool is not None and prepared.tool is tool.compiled:

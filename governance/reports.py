@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from audit import log
 from audit.log import stamp
-from audit.secrets import withhold
 from billing import settlement
 from governance.models import Decision
 from governance.records import LEASE
@@ -67,11 +66,7 @@ def report(entries: log.Writer, agent: AgentEntry, request: OutcomeReport) -> An
         outcome=request.status,
         session=row.session,
         data=data,
-        detail={
-            name: withhold(value)[0]
-            for name, value in (("summary", request.summary), ("changes", request.changes))
-            if value
-        },
+        detail=request.told,
     )
     return view(row)
 

@@ -32,7 +32,7 @@ class Prepared:
 class CheckRequest:
     """One check. ``withheld`` is the arguments without the secrets found in them, or None where none was found;
     ``digest`` is the SHA-256 over the canonical tool and arguments; ``encoded`` the arguments as it has them, where
-    they hold no null."""
+    they hold no null; ``kept_context`` the context as the log keeps it."""
 
     caller: Caller
     tool: str
@@ -53,18 +53,19 @@ class CheckRequest:
     idempotency_key: str = ""
     body_digest: bytes = b""
     encoded: Encoded | None = None
+    kept_context: Encoded | None = None
     prepared: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReport:
-    """What became of an allowed call. ``cost_nanos`` is what it really cost."""
+    """What became of an allowed call. ``told`` is its summary and its changes as the log keeps them, and ``cost_nanos``
+    what it really cost."""
 
     caller: Caller
     decision: str
     status: str
-    summary: str = ""
-    changes: list[Any] = field(default_factory=list)
+    told: dict[str, Encoded] = field(default_factory=dict)
     cost_nanos: int | None = None
 
 

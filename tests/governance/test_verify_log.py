@@ -97,9 +97,8 @@ def live(cast: Cast, rounds: int) -> Cast:
         used = approve(refund, cast.rita)
         lifted = check(mailer, REFUND, {"invoice": "17", "amount": 250, "card_number": "4111"}, approval=used)
         assert lifted["decision"] == "allow"
-        checks.admit(
-            mailer.log_id, [OutcomeReport(mailer, lifted["id"], "succeeded", "done", [{"row": 1}], 7)]
-        )
+        told = {"summary": canonical.Encoded(b'"done"'), "changes": canonical.Encoded(b'[{"row":1}]')}
+        checks.admit(mailer.log_id, [OutcomeReport(mailer, lifted["id"], "succeeded", told, 7)])
     checks.admit(reader.log_id, [ThrottleNote(reader, 40)])
     stand(cast.support_bot, "supervised")
     mail = check(mailer, *MAIL)
