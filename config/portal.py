@@ -34,6 +34,14 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         return person
 
 
+class FirstPasswordForm(OwnPasswordForm):
+    """For who has none yet, and came by a one-time link: there is no old one to ask for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        del self.fields["old_password"]
+
+
 class Portal(UnfoldAdminSite):
     """Countersign's admin."""
 
@@ -56,10 +64,12 @@ class Portal(UnfoldAdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        first = isinstance(request.user, User) and not request.user.has_usable_password()
         view = PasswordChangeView.as_view(
-            form_class=OwnPasswordForm,
-            template_name=self.password_change_template or "registration/password_change_form.html",
+            form_class=FirstPasswordForm if first else OwnPasswordForm,
+            template_name="workspaces/own_password.html",
             success_url=reverse("admin:password_change_done", current_app=self.name),
+            title="Set a password" if first else "Change your password",
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
         response = view(request)

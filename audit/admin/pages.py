@@ -15,6 +15,7 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 from unfold.admin import BaseModelAdmin, ModelAdmin
 from unfold.decorators import display as unfold_display
 from unfold.views import ChangeList
@@ -42,7 +43,11 @@ class BoundedPaginator(Paginator):
 
 
 class PortalChangeList(ChangeList):
-    """A list that never counts beyond what it pages through."""
+    """A list that never counts beyond what it pages through, named after what it lists."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -1,5 +1,7 @@
 """Signing in, changing a password and searching, on the admin's own pages."""
 
+import re
+
 from django.test import Client
 from django.urls import reverse
 
@@ -41,6 +43,29 @@ def test_a_password_is_changed_through_people_and_the_session_stays(cast: Cast) 
     page(client, "index")
 
 
+def test_who_came_by_a_link_sets_a_first_password_without_an_old_one(cast: Cast) -> None:
+    assert not cast.olga.has_usable_password()
+    client = enter(cast.olga)
+    assert "Set a password" in page(client, "index")
+    assert "old_password" not in page(client, "password_change")
+    fields = {"new_password1": PASSWORD, "new_password2": PASSWORD}
+    assert client.post(reverse("admin:password_change"), fields).status_code == 302
+    assert newest().type == "workspaces.person.changed"
+    cast.olga.refresh_from_db()
+    assert cast.olga.check_password(PASSWORD)
+    assert "Change password" in page(client, "index")
+
+
+def test_who_has_a_password_changes_it_with_the_old_one_only(cast: Cast) -> None:
+    people.set_password(cast.olga, password=PASSWORD, actor="system")
+    client = enter(cast.olga)
+    assert "old_password" in page(client, "password_change")
+    fields = {"new_password1": PASSWORD[::-1], "new_password2": PASSWORD[::-1]}
+    assert client.post(reverse("admin:password_change"), fields).status_code == 200
+    cast.olga.refresh_from_db()
+    assert cast.olga.check_password(PASSWORD)
+
+
 def test_a_search_finds_pages_and_rows_and_forgets_them(cast: Cast) -> None:
     client = enter(cast.otto)
     address = reverse("admin:search")
@@ -49,6 +74,10 @@ def test_a_search_finds_pages_and_rows_and_forgets_them(cast: Cast) -> None:
     people.set_roles(cast.acme, cast.otto, roles=[], actor="system")
     assert "report-bot" not in client.get(address, {"s": "report-"}).content.decode()
     assert client.get(address, {"s": "  "}).content == b""
+
+
+def test_the_sign_in_page_tells_the_way_in_without_a_password(cast: Cast) -> None:
+    assert "manage.py signin_link" in Client().get(reverse("admin:login")).content.decode()
 
 
 def test_nobody_gets_anywhere_without_signing_in(cast: Cast) -> None:
@@ -106,3 +135,7 @@ def test_a_denied_decision_is_found_by_the_id_in_its_entry(cast: Cast) -> None:
 def test_an_index_finds_an_entry_only_for_those_who_may_read_it(cast: Cast) -> None:
     assert "#0 workspaces.workspace.created" in search(cast.olga, "0")
     assert "workspaces.workspace.created" not in search(cast.otto, "0")
+
+
+def test_a_list_is_named_after_what_it_lists(cast: Cast) -> None:
+    assert re.search(r"<title>\s*Agents\b", page(enter(cast.olga), "workspaces_agent_changelist"))
