@@ -220,8 +220,8 @@ async def take_question(
 
 
 async def wait_for_turn(scope: Scope, caller: Caller, turn: AsyncExitStack) -> None:
-    """Wait for the agent's turn to send a large body; ``turn`` ends it. Raises TimeoutError after half the deadline, for
-    what comes late could still be allowed and its answer be missed."""
+    """Wait for the agent's turn to send a large body; ``turn`` ends it. Raises TimeoutError after half the deadline:
+    what comes late could still be allowed, and its answer be missed."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     await turn.enter_async_context(turns.turn(caller.agent_id, within=settings.GATE_DEADLINE / 2))
