@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from audit import secrets
 from audit.details import read_detail
@@ -42,7 +42,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_who_sends_much_waits_in_a_line_of_their_own(
-    cast: Cast, gate: httpx.Client, settings: SettingsWrapper
+    cast: Cast, gate: httpx.Client, settings: Settings
 ) -> None:
     """The other agent asks last, and is answered when the first few of the many are."""
     settings.GATE_DEADLINE = 60  # that on a busy machine all of the many are answered too
