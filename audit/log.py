@@ -352,3 +352,15 @@ def installation_log_id() -> int:
 def newest(log_id: int) -> int:
     """How many entries the log has now."""
     return Head.objects.values_list("size", flat=True).get(log_id=log_id)
+
+
+def index_at(log_id: int, time: datetime) -> int:
+    """The index of the log's first entry that is not earlier, by bisection: times never go back in a log."""
+    low, high = 0, newest(log_id)
+    while low < high:
+        middle = (low + high) // 2
+        if Entry.objects.values_list("time", flat=True).get(log_id=log_id, index=middle) >= time:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -7,7 +7,6 @@ from typing import Any
 from config.openapi_examples import EXAMPLES
 
 GATE = Path(__file__).resolve().parent.parent / "gate/openapi.json"
-PORTAL = "/api/v1/"
 CHANGING = ("post", "put", "patch", "delete")
 REFUSALS = {
     400: "The body or a parameter is wrong; errors names what.",
@@ -74,7 +73,7 @@ def refusals(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any
         statuses.add(404)
     if method in CHANGING:
         statuses |= {400, 409}
-    if operation["operationId"].endswith("_list"):
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
         statuses.add(400)
     if "requestBody" in operation:
         statuses |= {413, 415}

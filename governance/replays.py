@@ -126,6 +126,18 @@ def visible_to(person: User, workspace: Workspace) -> QuerySet[Replay]:
     return rows if may(person, "view_content", workspace) else rows.filter(started_by=person)
 
 
+def share(replay: Replay) -> int:
+    """How much was read, in percent."""
+    if replay.status == Status.DONE:
+        return 100
+    return 100 * (replay.position - replay.first) // max(1, replay.end - replay.first)
+
+
+def may_cancel(person: User, replay: Replay) -> bool:
+    """Whether a person may stop a replay: who started it, and who may publish policies."""
+    return replay.started_by_id == person.pk or may(person, "publish_policy", replay.workspace)
+
+
 def cancel(replay: Replay) -> bool:
     """Stop a replay; False when it was over already. What was found so far stays."""
     rows = Replay.objects.filter(pk=replay.pk, status__in=OPEN)
@@ -245,7 +257,7 @@ def begin(replay: Replay, snapshot: Snapshot) -> None:
     log_id, entries = snapshot.log_id, decided(replay)
     first = 0
     if replay.days is not None:
-        first = index_at(log_id, replay.end, replay.created - timedelta(days=replay.days))
+        first = min(log.index_at(log_id, replay.created - timedelta(days=replay.days)), replay.end)
     oldest = entries.filter(index__gte=first).order_by("-index").values_list("index", flat=True)
     first = max(first, next(iter(oldest[replay.most - 1 : replay.most]), first))
     state = {"steps": steps_since(log_id, first), "now": standings_now(snapshot), "counters": {}}
@@ -319,18 +331,6 @@ def read_details(log_id: int, indexes: Sequence[int]) -> dict[int, dict[str, Any
         for index, content in rows.values_list("index", "content").iterator(chunk_size=BATCH)
         if index in wanted
     }
-
-
-def index_at(log_id: int, size: int, since: Any) -> int:
-    """The index of the log's first entry that is not earlier, by bisection: times never go back in a log."""
-    low, high = 0, size
-    while low < high:
-        middle = (low + high) // 2
-        if Entry.objects.values_list("time", flat=True).get(log_id=log_id, index=middle) >= since:
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 def steps_since(log_id: int, first: int) -> list[tuple[int, str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from audit import registry
 from audit.admin.pages import PortalAdmin
 from audit.live.pages import sentence
-from audit.log import newest
+from audit.log import index_at
 from audit.models import Entry, Log
 
 SPANS = {
@@ -76,18 +76,6 @@ class SinceFilter(SimpleListFilter):
             if log_id is None
             else queryset.filter(index__gte=index_at(log_id, timezone.now() - span))
         )
-
-
-def index_at(log_id: int, time: datetime) -> int:
-    """The index of the log's first entry that is not earlier than ``time``, by bisection."""
-    low, high = 0, newest(log_id)
-    while low < high:
-        middle = (low + high) // 2
-        if Entry.objects.values_list("time", flat=True).get(log_id=log_id, index=middle) >= time:
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 class ColumnFilter(SimpleListFilter):

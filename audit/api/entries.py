@@ -110,6 +110,11 @@ class LogView(PortalView):
             raise Http404("There is no such log.")
         return found
 
+    @property
+    def log_id(self) -> int:
+        """For its pages."""
+        return self.log.pk
+
     def get_queryset(self) -> QuerySet[Entry]:
         return Entry.objects.filter(log=self.log)
 
@@ -124,9 +129,6 @@ class Entries(LogView, Listing):
 
     def get_queryset(self) -> QuerySet[Entry]:
         return super().get_queryset().defer("body")
-
-    def size(self) -> int:
-        return newest(self.log.pk)
 
 
 class OneEntry(LogView):

@@ -1,14 +1,18 @@
 """Pages of lists that stay in place while rows are added: each begins after the last row of the one before."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import ValidationError as Invalid
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from audit.log import index_at, newest
 
 USUAL, MOST = 50, 200
 LOOKED_AT = 20_000  # entries of a log that one page looks through for those that its filters let pass
@@ -85,16 +89,33 @@ class IndexPages(Pages):
     with few or no results is the last only where ``next`` is null."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        limit, top = limit_of(request), view.size()
+        limit, top = limit_of(request), newest(view.log_id)
         if (after := request.query_params.get("after")) is not None:
             if not (after.isascii() and after.isdecimal() and len(after) < 19):
                 raise Invalid({"after": "Give the index of an entry."})
             top = min(top, int(after))
-        bottom = max(0, top - LOOKED_AT)
+        since, until = (time_in(request, name) for name in ("since", "until"))
+        if until is not None:
+            top = min(top, index_at(view.log_id, until))
+        first = index_at(view.log_id, since) if since is not None else 0
+        bottom = max(first, top - LOOKED_AT)
         rows = list(queryset.filter(index__lt=top, index__gte=bottom).order_by("-index")[: limit + 1])
         last = rows[limit - 1].index if len(rows) > limit else bottom
-        self.following = str(last) if last > 0 else None
+        self.following = str(last) if last > first else None
         return rows[:limit]
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        time = {"type": "string", "format": "date-time"}
+        return [
+            *super().get_schema_operation_parameters(view),
+            {"name": "since", "in": "query", "schema": time, "description": "Nothing earlier than this."},
+            {
+                "name": "until",
+                "in": "query",
+                "schema": time,
+                "description": "Only what is earlier than this.",
+            },
+        ]
 
 
 def limit_of(request: Request) -> int:
@@ -103,3 +124,14 @@ def limit_of(request: Request) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MOST):
         raise Invalid({"limit": f"A whole number from 1 to {MOST}."})
     return int(text)
+
+
+def time_in(request: Request, name: str) -> datetime | None:
+    """The time with its offset that a parameter gives, if it is there. Raises Invalid."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if (time := parse_datetime(text)) is not None and time.tzinfo is not None:
+            return time
+    raise Invalid({name: "Give a time with its offset, such as 2026-11-23T12:00:00Z."})

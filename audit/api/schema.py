@@ -20,6 +20,11 @@ class PortalSchema(AutoSchema):
         """The first sentence of the description."""
         return str(self.get_description()).split(".")[0].replace("\n", " ")
 
+    def get_override_parameters(self) -> list[Any]:
+        """What a GET takes in its address, where the view says so in one document."""
+        asked = getattr(self.view, "query_class", None)
+        return [asked] if asked is not None and self.method == "GET" else []
+
     def _get_filter_parameters(self) -> list[dict[str, Any]]:
         """A view outside of a request has no rows to tell its filters' table by."""
         if getattr(self.view, "filterset_class", None) is None:

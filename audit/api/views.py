@@ -11,6 +11,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 SIGNED_IN = "to be signed in"
 OPERATOR = "to be an operator of the installation"
@@ -21,6 +22,7 @@ class PortalView(GenericAPIView[Any]):
     person needs in the workspace, or SIGNED_IN, or OPERATOR; what is narrower, the function that is called judges."""
 
     permission: ClassVar[Mapping[str, str]]
+    query_class: ClassVar[type[Serializer[Any]] | None] = None  # what a GET takes in its address
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     order = "pk"
     cursor = "public_id"
@@ -37,6 +39,13 @@ class PortalView(GenericAPIView[Any]):
         """What this request's method asks of a person."""
         method = self.request.method
         return self.permission.get("GET" if method == "HEAD" else str(method))
+
+    def asked_for(self, request: Request) -> dict[str, Any]:
+        """The address's query as values, of ``query_class``. Raises Invalid."""
+        assert self.query_class is not None
+        asked = self.query_class(data=request.query_params.dict(), context=self.get_serializer_context())
+        asked.is_valid(raise_exception=True)
+        return dict(asked.validated_data)
 
     def read(self, request: Request, serializer: Any = None, *, partial: bool = False) -> dict[str, Any]:
         """The request's body as values, by default of this view's serializer. Raises Invalid."""

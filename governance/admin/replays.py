@@ -14,7 +14,7 @@ from audit.admin.pages import BoundedPaginator
 from governance import replays
 from governance.admin.naming import names_of
 from governance.models import PolicyVersion, Replay, ReplayDifference
-from workspaces.access import Forbidden, may
+from workspaces.access import Forbidden
 from workspaces.access.admin import person_of
 from workspaces.access.pages import workspace_page
 from workspaces.models import Agent, Workspace
@@ -69,15 +69,8 @@ def dress(replay: Any) -> Any:
     replay.told = {name: f"{count:,}" for name, count in replay.total.items()}
     replay.told_most = f"{replay.most:,}"
     replay.address = reverse("policy_replay", args=[replay.workspace.slug, replay.public_id])
-    replay.done_share = share(replay)
+    replay.done_share = replays.share(replay)
     return replay
-
-
-def share(replay: Replay) -> int:
-    """How much was read, in percent."""
-    if replay.status == Replay.Status.DONE:
-        return 100
-    return 100 * (replay.position - replay.first) // max(1, replay.end - replay.first)
 
 
 def find(request: HttpRequest, workspace: Workspace, public_id: str) -> Replay:
@@ -121,7 +114,7 @@ def page(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResp
             if name.startswith("not: ")
         ),
         "changed": replay.status == Replay.Status.DONE and replays.changed_since(replay),
-        "may_cancel": replay.open and may_cancel(request, replay),
+        "may_cancel": replay.open and replays.may_cancel(person_of(request), replay),
     }
     return render(request, "admin/portal/policy_replay.html", context)
 
@@ -142,16 +135,10 @@ def progress(request: HttpRequest, workspace: Workspace, public_id: str) -> Http
 def cancel(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResponse:
     """Stop a replay: whoever started it, or may publish policies."""
     replay = find(request, workspace, public_id)
-    if not may_cancel(request, replay):
+    if not replays.may_cancel(person_of(request), replay):
         raise Forbidden("Whoever started a replay cancels it, or somebody who may publish policies.")
     if replays.cancel(replay):
         messages.success(request, "The replay is cancelled; what it found so far stays.")
     else:
         messages.info(request, "The replay was over already.")
     return HttpResponseRedirect(reverse("policy_replay", args=[workspace.slug, public_id]))
-
-
-def may_cancel(request: HttpRequest, replay: Replay) -> bool:
-    """Whether this person may stop the replay."""
-    person = person_of(request)
-    return replay.started_by_id == person.pk or may(person, "publish_policy", replay.workspace)

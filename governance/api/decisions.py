@@ -13,7 +13,6 @@ from rest_framework.response import Response
 from audit.api.entries import EntryDocument
 from audit.api.pages import IndexPages
 from audit.api.views import Listing
-from audit.log import newest
 from audit.models import Entry
 from governance import disclosures, readings
 from governance.api.approvals import CONTENT, CallDocument
@@ -118,9 +117,10 @@ class Decisions(DecisionRows, Listing):
     filterset_class = DecisionFilter
     pagination_class = IndexPages
 
-    def size(self) -> int:
-        """How far the log goes."""
-        return newest(self.workspace.log_id)
+    @property
+    def log_id(self) -> int:
+        """For its pages."""
+        return self.workspace.log_id
 
 
 class OneDecision(DecisionRows):

@@ -7,7 +7,7 @@ import pytest
 
 from audit import log
 from audit.admin import pages
-from audit.admin.entries import index_at
+from audit.log import index_at
 from audit.models import Entry
 from governance import policies
 from tests.cast import Cast
