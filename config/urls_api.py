@@ -9,7 +9,19 @@ from audit.api.document import Document, browse
 from audit.api.entries import Entries, Logs, OneEntry
 from audit.api.views import NothingHere
 from billing.api import Budgets, OneBudget
-from governance.api import approvals, containment, decisions, members, policies
+from governance.api import (
+    access,
+    approvals,
+    containment,
+    decisions,
+    members,
+    onboarding,
+    overview,
+    policies,
+    replays,
+    reviews,
+    trials,
+)
 from workspaces.access.pages import signed_in_page
 from workspaces.api import agents, catalog, people
 
@@ -18,6 +30,8 @@ AGENT = f"{WORKSPACE}/agents/<str:agent>"
 APPROVAL = f"{WORKSPACE}/approvals/<str:approval>"
 DECISION = f"{WORKSPACE}/decisions/<int:index>"
 POLICY = f"{WORKSPACE}/policies/<int:number>"
+REPLAY = f"{WORKSPACE}/replays/<str:replay>"
+REVIEW = f"{WORKSPACE}/reviews/<str:review_id>"
 
 
 def at(address: str, view: Any) -> URLPattern:
@@ -31,6 +45,7 @@ urlpatterns = [
     at("tokens", people.Tokens),
     at("tokens/<str:token>", people.OneToken),
     at("inbox", approvals.Inbox),
+    at("search", overview.Search),
     at("workspaces", people.Workspaces),
     at(WORKSPACE, people.OneWorkspace),
     at(f"{WORKSPACE}/members", people.Members),
@@ -55,10 +70,29 @@ urlpatterns = [
     at(f"{AGENT}/grants", agents.Grants),
     at(f"{AGENT}/grants/<str:permission>/<str:target>", agents.OneGrant),
     at(f"{AGENT}/containment", containment.AgentContainment),
+    at(f"{AGENT}/observed", onboarding.Observed),
+    at(f"{AGENT}/denials/<int:index>", onboarding.Denial),
+    at(f"{AGENT}/allowances", onboarding.Allowances),
+    at(f"{WORKSPACE}/setup", onboarding.Setup),
     at(f"{WORKSPACE}/policies", policies.Policies),
     at(POLICY, policies.OnePolicy),
     at(f"{POLICY}/publish", policies.PolicyPublication),
     at(f"{POLICY}/redraft", policies.PolicyAgain),
+    at(f"{POLICY}/roll-back", policies.PolicyRollBack),
+    at(f"{POLICY}/differences", policies.PolicyDifferences),
+    at(f"{POLICY}/replay", replays.PolicyReplay),
+    at(f"{WORKSPACE}/trial", trials.Trial),
+    at(f"{WORKSPACE}/replays", replays.Replays),
+    at(REPLAY, replays.OneReplay),
+    at(f"{REPLAY}/cancel", replays.ReplayCancellation),
+    at(f"{REPLAY}/differences", replays.ReplayDifferences),
+    at(f"{WORKSPACE}/access", access.Access),
+    at(f"{WORKSPACE}/access/export", access.AccessFile),
+    at(f"{WORKSPACE}/reviews", reviews.Reviews),
+    at(REVIEW, reviews.OneReview),
+    at(f"{REVIEW}/items", reviews.Items),
+    at(f"{REVIEW}/items/<int:number>/answer", reviews.ItemAnswer),
+    at(f"{REVIEW}/sign", reviews.ReviewSignature),
     at(f"{WORKSPACE}/approvals", approvals.Approvals),
     at(APPROVAL, approvals.OneApproval),
     at(f"{APPROVAL}/content", approvals.ApprovalContent),
@@ -69,7 +103,12 @@ urlpatterns = [
     at(f"{WORKSPACE}/budgets", Budgets),
     at(f"{WORKSPACE}/budgets/<str:budget>", OneBudget),
     at(f"{WORKSPACE}/containment", containment.WorkspaceContainment),
+    at(f"{WORKSPACE}/pulse", overview.WorkspacePulse),
     at("installation/containment", containment.InstallationContainment),
+    at("installation/health", overview.Health),
+    at("installation/leave", members.Departure),
+    at("installation/leave/preview", members.DeparturePreview),
+    at("installation/return", members.Return),
     at("logs", Logs),
     at("logs/<uuid:uuid>/entries", Entries),
     at("logs/<uuid:uuid>/entries/<int:index>", OneEntry),

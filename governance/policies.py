@@ -181,6 +181,26 @@ def in_force(workspace: Workspace) -> PolicyVersion | None:
     return PolicyVersion.objects.filter(workspace=workspace, status=Status.IN_FORCE).first()
 
 
+def compared_with(version: PolicyVersion) -> PolicyVersion | None:
+    """What a version is compared with where nobody says otherwise: a draft with the version in force, any other with
+    the one that was published before it."""
+    if version.published_at is None:
+        return in_force(version.workspace)
+    others = PolicyVersion.objects.filter(workspace=version.workspace, published_at__lt=version.published_at)
+    return others.order_by("-published_at").first()
+
+
+def go_back(version: PolicyVersion, *, at_once: bool, actor: str, note: str = "") -> PolicyVersion:
+    """Draft the rules of a version again, and publish them where ``at_once``. Raises what the two raise."""
+    change = replace if at_once else draft
+    return change(
+        version.workspace,
+        version.content,
+        actor=actor,
+        note=note or f"Back to version {version.number}.",
+    )
+
+
 def review(version: PolicyVersion) -> list[Problem]:
     """What is wrong with a version's rules in its workspace as it is now."""
     try:

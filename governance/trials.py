@@ -29,6 +29,8 @@ NOT_ASKED = "not asked"
 class TrialRefused(ValueError):
     """A call that cannot be tried; the message says what to do."""
 
+    code, status = "trial_refused", 409
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -109,8 +109,13 @@ def page(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 @workspace_page()
 @require_POST
 def export(request: HttpRequest, workspace: Workspace) -> StreamingHttpResponse:
-    """The whole matrix as a file, after its entry."""
-    matrix.note_export(workspace, actor=actor_in(request))
+    """The whole matrix as a file."""
+    return download(request, workspace, actor=actor_in(request))
+
+
+def download(request: HttpRequest, workspace: Workspace, *, actor: str) -> StreamingHttpResponse:
+    """The whole matrix as CSV, after the entry that says who took it."""
+    matrix.note_export(workspace, actor=actor)
     people = User.objects.filter(memberships__workspace=workspace).distinct()
     names = {f"person:{person.public_id}": str(person) for person in people}
     lines = matrix.lines_of_csv(workspace, names, timezone.now())

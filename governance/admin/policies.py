@@ -142,7 +142,7 @@ class PolicyAdmin(ScopedAdmin):
         current = policies.in_force(version.workspace)
         others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
         offered = list(others.defer("content").order_by("-number")[:VERSIONS_OFFERED])
-        base = self.base(request, version, current)
+        base = self.base(request, version)
         names = names_of([version.drafted_by, version.published_by])
         draft = version.status == PolicyVersion.Status.DRAFT
         problems = policies.review(version) if draft else []
@@ -173,17 +173,12 @@ class PolicyAdmin(ScopedAdmin):
         }
         return TemplateResponse(request, "admin/portal/policy.html", context)
 
-    def base(
-        self, request: HttpRequest, version: PolicyVersion, current: PolicyVersion | None
-    ) -> PolicyVersion | None:
-        """What a version is compared with: the version that ``?against=`` names; for a draft the one in force, and
-        for any other the one that was published before it."""
-        others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
+    def base(self, request: HttpRequest, version: PolicyVersion) -> PolicyVersion | None:
+        """What a version is compared with: the version that ``?against=`` names, or the usual one."""
         if (key := request.GET.get("against", "")).isdecimal():
+            others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
             return others.filter(number=int(key)).first()
-        if version.published_at is None:
-            return current
-        return others.filter(published_at__lt=version.published_at).order_by("-published_at").first()
+        return policies.compared_with(version)
 
     def publishes_at_once(self, request: HttpRequest, version: PolicyVersion) -> bool:
         """Whether this person can put old rules in force again alone."""
@@ -210,10 +205,9 @@ class PolicyAdmin(ScopedAdmin):
     def roll_back(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
         """Draft the rules of an earlier version again, and publish them where one person may."""
         self.require(request, "draft_policy", version)
-        note = filled(PublishForm(request.POST))["note"] or f"Back to version {version.number}."
+        note = filled(PublishForm(request.POST))["note"]
         at_once = self.publishes_at_once(request, version)
-        change = policies.replace if at_once else policies.draft
-        again = change(version.workspace, version.content, actor=actor_in(request), note=note)
+        again = policies.go_back(version, at_once=at_once, actor=actor_in(request), note=note)
         if again.status == PolicyVersion.Status.IN_FORCE:
             told = f"Version {again.number} is in force, with the rules of version {version.number}."
         else:

@@ -1,4 +1,4 @@
-"""Policy versions: drafted, read, published."""
+"""Policy versions: drafted, read, compared, published, gone back to."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ from rest_framework.response import Response
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from governance import policies
+from governance.differences import differences
 from governance.models import PolicyVersion
+from workspaces.access import may
+from workspaces.api.fields import named_error
 from workspaces.api.views import VIEW, WorkspaceView, found
 
 DRAFT, PUBLISH = "draft_policy", "publish_policy"
@@ -104,6 +107,62 @@ class OnePolicy(PolicyRows):
         return self.shown(self.version())
 
 
+class AgainstDocument(Exact):
+    """What a version is compared with."""
+
+    against = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**53,
+        help_text="Another version's number. Left out: for a draft the one in force, for others the one before.",
+    )
+
+
+class FieldChangeDocument(serializers.Serializer[Any]):
+    """One field of a rule before and after, as people read it; of a list what is gone and what came."""
+
+    name = serializers.CharField()
+    before = serializers.CharField()
+    after = serializers.CharField()
+    gone = serializers.ListField(child=serializers.CharField())
+    came = serializers.ListField(child=serializers.CharField())
+
+
+class RuleChangeDocument(serializers.Serializer[Any]):
+    """A rule that differs."""
+
+    kind = serializers.ChoiceField(["removed", "changed", "renamed", "added"])
+    name = serializers.CharField()
+    effect = serializers.CharField()
+    before = serializers.CharField(help_text="Its earlier name, where it was renamed.")
+    fields = FieldChangeDocument(many=True)  # type: ignore[assignment]  # taken out of the class
+
+
+class DifferencesDocument(serializers.Serializer[Any]):
+    """What a version changes."""
+
+    against = serializers.IntegerField(allow_null=True, help_text="The other version; null: there is none.")
+    changes = RuleChangeDocument(many=True)
+
+
+class PolicyDifferences(PolicyRows):
+    """What one version changes of another."""
+
+    permission = {"GET": VIEW}
+    serializer_class = DifferencesDocument
+    query_class = AgainstDocument
+
+    def get(self, request: Request, slug: str, number: int) -> Response:
+        """The rules that differ: removed ones first, then changed, renamed and added ones."""
+        version, base = self.version(), None
+        if (against := self.asked_for(request).get("against")) is not None:
+            base = named_error(self.get_queryset().filter(number=against).first(), "against")
+        else:
+            base = policies.compared_with(version)
+        changes = differences(base.content, version.content) if base else []
+        return self.shown({"against": base.number if base else None, "changes": changes})
+
+
 class PolicyPublication(PolicyRows):
     """Putting a draft in force."""
 
@@ -127,4 +186,19 @@ class PolicyAgain(PolicyRows):
         """Draft the rules of an earlier version again; publishing the draft goes back to them."""
         note = self.read(request, NoteDocument)["note"]
         version = policies.draft(self.workspace, self.version().content, actor=self.actor, note=note)
+        return self.shown(version, created=True)
+
+
+class PolicyRollBack(PolicyRows):
+    """Putting earlier rules in force again."""
+
+    permission = {"POST": DRAFT}
+
+    @extend_schema(request=NoteDocument, responses={201: WholePolicyDocument})
+    def post(self, request: Request, slug: str, number: int) -> Response:
+        """Draft the rules of an earlier version again, and publish them at once where you may alone: ``status`` of
+        the answer says whether they are in force."""
+        note = self.read(request, NoteDocument)["note"]
+        alone = not self.workspace.two_people and may(self.person, PUBLISH, self.workspace)
+        version = policies.go_back(self.version(), at_once=alone, actor=self.actor, note=note)
         return self.shown(version, created=True)

@@ -6,6 +6,7 @@ The seed is kept: ``COUNTERSIGN_API_SEED`` and ``COUNTERSIGN_API_EXAMPLES`` make
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import schemathesis
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
@@ -28,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
 
 from audit.api.document import document
 from billing import limits
-from governance import policies
+from governance import campaigns, policies, replays
 from tests import approving
 from tests.api.caller import Caller
 from tests.cast import ACTOR, Cast, employ
@@ -67,7 +69,11 @@ def addresses(cast: Cast) -> dict[str, Any]:
         "target": cast.tools["web.fetch"].public_id,
         "approval": approval.public_id,
         "budget": budget.public_id,
-        "number": version.number,
+        "number": {"policies": version.number, "reviews": 1},
+        "replay": replays.start(version, person=cast.rita).public_id,
+        "review_id": campaigns.start(
+            cast.acme, title="All", due=timezone.now() + timedelta(days=9), undecided="keep", person=cast.rita
+        ).public_id,
         "uuid": str(cast.acme.log.uuid),
         "index": approval.entry_index,
         "name": {"reviewer-groups": "finance", "lists": "partners", "roles": "analyst"},

@@ -20,9 +20,10 @@ APPS = ("audit", "workspaces", "billing", "governance", "gate")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py", "billing/budgets.py")
 PORTAL_API = (
-    "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/containment.py", "governance/leavers.py",
-    "governance/outcomes.py", "governance/policies.py", "workspaces/access/grants.py", "workspaces/access/tokens.py",
-    "workspaces/agents.py", "workspaces/changes.py", "workspaces/declarations.py", "workspaces/patterns.py",
+    "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py", "governance/containment.py",
+    "governance/leavers.py", "governance/outcomes.py", "governance/policies.py", "governance/replays.py",
+    "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py", "workspaces/agents.py",
+    "workspaces/changes.py", "workspaces/declarations.py", "workspaces/patterns.py",
 )  # fmt: skip
 # What the REST framework answers by itself; the tests of the error shape and of tokens provoke each.
 FRAMEWORK = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from workspaces.models import User, Workspace
+from workspaces.models import Agent, User, Workspace
 
 
 class MemberField(serializers.CharField):
@@ -19,6 +19,23 @@ class MemberField(serializers.CharField):
         if person is None:
             self.fail("unknown")
         return person
+
+    def to_representation(self, value: Any) -> Any:
+        return value.public_id
+
+
+class AgentField(serializers.CharField):
+    """The public id of an agent of the workspace."""
+
+    default_error_messages = {"unknown": "No agent here has this id."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        workspace: Workspace = self.context["view"].workspace
+        agents = Agent.objects.filter(workspace=workspace).select_related("workspace", "owner")
+        agent = agents.filter(public_id=super().to_internal_value(data)).first()
+        if agent is None:
+            self.fail("unknown")
+        return agent
 
     def to_representation(self, value: Any) -> Any:
         return value.public_id
