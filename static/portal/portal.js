@@ -93,3 +93,28 @@ document.addEventListener("click", async (event) => {
     if (choice) document.getElementById(choice).checked = true;
   });
 })();
+
+// The theme opens its menus, filters and search by clicks on elements that no key reaches: they become buttons.
+// Its icons are words in a font, which nobody should hear read out.
+document.addEventListener("DOMContentLoaded", () => {
+  const ICONS = { add: "Add", approval: "Desk", close: "Close the menu", dock_to_right: "Menu", search: "Search",
+    visibility: "Show the password" };
+  const name = (element, icon) => element.setAttribute("aria-label", ICONS[icon] || icon.replaceAll("_", " "));
+  const OWN_KEYS = "a[href], button, input, select, textarea, label, summary, #changelist-filter-close";
+  for (const each of document.querySelectorAll("[x-on\\:click]")) {
+    if (each.matches(OWN_KEYS) || each.querySelector(OWN_KEYS)) continue;
+    each.tabIndex = 0;
+    each.setAttribute("role", "button");
+    if (each.matches(".material-symbols-outlined")) name(each, each.textContent.trim());
+    each.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      each.click();
+    });
+  }
+  for (const icon of document.querySelectorAll(".material-symbols-outlined:not([role=button])")) {
+    icon.setAttribute("aria-hidden", "true");
+    const about = icon.closest("a, button"), text = icon.textContent.trim();
+    if (about && !about.title && !about.ariaLabel && about.textContent.trim() === text) name(about, text);
+  }
+});
