@@ -15,7 +15,7 @@ from audit.log import newest
 from audit.models import Entry
 
 PAGE = 200
-COLUMNS = ("index", "time", "type", "actor", "agent", "tool", "resource", "outcome", "session")
+COLUMNS = ("id", "index", "time", "type", "actor", "agent", "tool", "resource", "outcome", "session")
 
 
 class Refused(Exception):

@@ -48,13 +48,15 @@
     row.dataset.agent = entry.agent;
     row.dataset.outcome = outcome;
     row.dataset.index = entry.index;
-    const when = cell(row, "time", new Date(entry.time).toLocaleTimeString());
+    const when = cell(row, "time", new Date(entry.time).toLocaleTimeString("sv-SE")); // 24 hours, as everywhere
     when.title = entry.time;
     cell(row, "agent", entry.agent ? named(entry.agent) : "");
     cell(row, "tool", entry.tool);
     const mark = cell(row, "outcome", "");
     if (outcome) {
-      const chip = document.createElement("span");
+      const decided = entry.type in OUTCOMES && root.dataset.decision;
+      const chip = document.createElement(decided ? "a" : "span");
+      if (decided) chip.href = root.dataset.decision.replace("/0/", `/${entry.id}/`);
       chip.className = `live-chip ${outcome}`;
       chip.textContent = outcome.replaceAll("_", " ");
       mark.append(chip);

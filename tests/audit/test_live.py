@@ -135,6 +135,7 @@ def test_an_entry_says_what_happened_in_words(cast: Cast) -> None:
             await apart(ask, cast.acme.log_id, agent=bot)
             (entry,) = await hear(socket, 1)
             assert entry.pop("time").endswith("+00:00")
+            assert entry.pop("id") > 0
             assert entry == {
                 "index": start,
                 "type": "governance.check.allowed",
