@@ -1,41 +1,16 @@
 """The live feed as people use it: a real server and session, a websocket, writers in other processes."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import expect, sync_playwright
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
+from websockets.sync.client import ClientConnection
 
-from tests.servers import free_port, wait_until
+from tests.journeys.installation import PATIENCE, Portal
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0  # seconds until a message that ought to come is missed
-
-SET_UP = """
-import json
-from tests.cast import assemble, employ
-from workspaces import people
-cast = assemble()
-folk = {"olga": cast.olga, "otto": cast.otto, "sam": cast.sam}
-folk["dana"] = employ(cast.acme, "dana@acme.test", "Dana Dismissed", "operator")
-links = {
-    name: [people.signin_link(person, actor="system") for _ in range(3)] for name, person in folk.items()
-}
-print(json.dumps({"agent": cast.report_bot.public_id, "links": links}))
-"""
 WRITE = """
 import sys
 from audit import log
@@ -53,111 +28,6 @@ dana = User.objects.get(name="Dana Dismissed")
 people.set_roles(Workspace.objects.get(slug="acme"), dana, roles=[], actor="system")
 print(time.time())
 """
-
-
-@dataclass
-class Portal:
-    """daphne on a database of its own; it may be killed and started again."""
-
-    folder: Path
-    port: int
-    server: subprocess.Popen[bytes] | None = None
-    agent: str = ""
-    links: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        ours = {
-            "COUNTERSIGN_DATA_DIR": str(self.folder),
-            "COUNTERSIGN_SQLITE": str(self.folder / "countersign.sqlite3"),
-            "COUNTERSIGN_PUBLIC_URL": self.url,
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "PYTHONPATH": str(ROOT),
-        }
-        return {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | ours
-
-    def start(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "daphne",
-            "-b",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "config.asgi:application",
-        ]
-        with (self.folder / "server.log").open("ab") as output:
-            self.server = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=output, stderr=output
-            )
-        wait_until(self.answers, what="The portal")
-
-    def answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/admin/login/", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def kill(self) -> None:
-        assert self.server is not None
-        self.server.send_signal(signal.SIGKILL)
-        self.server.wait()
-
-    def manage(self, *arguments: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
-        ).stdout
-
-    def script(self, code: str, *arguments: str) -> subprocess.Popen[str]:
-        """Run some code in a process of its own, with Django set up."""
-        command = [sys.executable, "-c", f"import django\ndjango.setup()\n{code}", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True)
-
-    def sign_in(self, name: str) -> httpx.Client:
-        """A browser's session of this person, by a one-time link."""
-        browser = httpx.Client(base_url=self.url)
-        address = f"/signin/{self.links[name].pop()}/"
-        page = browser.get(address)
-        assert page.status_code == 200
-        assert "sessionid" not in browser.cookies, "Opening a link must not sign anybody in."
-        form = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
-        assert form is not None
-        answer = browser.post(address, data={"csrfmiddlewaretoken": form[1]}, headers={"Referer": self.url})
-        assert answer.status_code == 302, answer.text
-        again = browser.post(address, data={"csrfmiddlewaretoken": browser.cookies["csrftoken"]})
-        assert again.status_code == 410
-        return browser
-
-    def listen(self, browser: httpx.Client, origin: str = "", **query: Any) -> Any:
-        address = httpx.URL(f"ws://127.0.0.1:{self.port}/ws/feed/", params={"workspace": "acme", **query})
-        cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
-        return connect(
-            str(address),
-            origin=Origin(origin or self.url),
-            additional_headers=cookie,
-            open_timeout=PATIENCE,
-            proxy=None,
-        )
-
-
-@pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    portal = Portal(tmp_path_factory.mktemp("portal"), free_port())
-    portal.manage("migrate", "--verbosity", "0")
-    said, _ = portal.script(SET_UP).communicate()
-    known = json.loads(said)
-    portal.agent, portal.links = known["agent"], known["links"]
-    portal.start()
-    try:
-        yield portal
-    finally:
-        portal.kill()
 
 
 def hear(socket: ClientConnection) -> list[dict[str, Any]]:
@@ -232,10 +102,10 @@ def test_the_command_line_is_heard_in_the_portal(portal: Portal) -> None:
     (entry,) = entries
     assert (entry["type"], entry["agent"], entry["outcome"]) == (
         "governance.containment.changed",
-        portal.agent,
+        portal.known["agent"],
         "suspended",
     )
-    assert entry["sentence"].endswith(f"changed the standing of {portal.agent} to suspended.")
+    assert entry["sentence"].endswith(f"changed the standing of {portal.known['agent']} to suspended.")
     assert "wild" not in json.dumps(entry)
 
 
