@@ -134,8 +134,9 @@ def test_a_renewed_grant_is_still_asked_about(cast: Cast) -> None:
 
 @pytest.mark.parametrize(("undecided", "left"), [("revoke", []), ("keep", ["files.read"])])
 def test_what_nobody_answered_is_settled_as_the_review_says(
-    cast: Cast, undecided: str, left: list[str]
+    cast: Cast, undecided: str, left: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(campaigns, "LAPSE", 2)
     review = begin(cast, chosen=[cast.report_bot], undecided=undecided)
     assert campaigns.lapse_due() == 0
     end(review)
