@@ -9,9 +9,8 @@ from audit.log import database_time
 from audit.models import Worker
 
 INTERVAL = 5.0  # seconds between two beats
-LATE = timedelta(
-    seconds=45
-)  # a worker that was not heard of for so long is away: nothing it performs takes longer
+# A worker that was not heard of for so long is away: nothing it performs takes longer.
+LATE = timedelta(seconds=45)
 FORGOTTEN = timedelta(days=1)
 
 

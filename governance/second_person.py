@@ -15,10 +15,10 @@ from workspaces import guards
 from workspaces.access import may
 from workspaces.changes import Guarded
 from workspaces.declarations import ToolDeclaration, parse_declaration
-from workspaces.models import Agent, RemovedTool, Resource, Tool, User, Workspace
+from workspaces.models import Agent, RemovedTool, Resource, Tool, Workspace
+from workspaces.people import PERSON, person_behind
 
 SYSTEM = "system"
-PERSON = "person:"
 READ_OF_AGENTS = ("name", "labels", "risk_tier", "purpose")
 
 
@@ -52,9 +52,8 @@ def guard_resource(before: Resource | None, after: Resource | None, *, actor: st
     version = in_force(row.workspace)
     rules = version.content if version else []
     naming = [rule["name"] for rule in rules if row.name in names_in(rule)]
-    if (
-        naming and after is None and actor.startswith(PERSON)
-    ):  # a file that is applied may change the policy too
+    # A file that is applied may change the policy too.
+    if naming and after is None and actor.startswith(PERSON):
         raise Guarded(
             f"The rule “{naming[0]}” in force names {row.name}; publish a policy without it first, then remove it."
         )
@@ -93,7 +92,7 @@ def guard_agent(before: Agent | None, after: Agent | None, *, actor: str) -> Non
 
 def may_publish(actor: str, workspace: Workspace) -> bool:
     """Whether the person whom an actor names may publish policies here. The command line names nobody."""
-    person = User.objects.filter(public_id=actor.removeprefix(PERSON)).first()
+    person = person_behind(actor)
     return person is not None and may(person, "publish_policy", workspace)
 
 

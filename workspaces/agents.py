@@ -14,11 +14,10 @@ from workspaces.access import may
 from workspaces.access.grants import Difference
 from workspaces.changes import Applied, Change, OtherWorkspace, assign, check_name
 from workspaces.models import ActsFor, Agent, AgentKey, AgentRole, Role, Standing, User, Workspace
-from workspaces.people import check_members
+from workspaces.people import PERSON, check_members, person_behind
 from workspaces.schemas import Problem
 
 LIVE_KEYS = 2
-PERSON = "person:"
 
 
 class TooManyKeys(Exception):
@@ -114,7 +113,7 @@ def may_hand_over(agent: Agent, *, actor: str) -> bool:
     """Whether an actor may give the agent another owner; permissions are read anew. The command line may."""
     if not actor.startswith(PERSON):
         return True
-    person = User.objects.filter(public_id=actor.removeprefix(PERSON), is_active=True).first()
+    person = person_behind(actor)
     if person is None:
         return False
     return person.pk == agent.owner_id or may(person, "manage_members", agent.workspace)

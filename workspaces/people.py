@@ -15,6 +15,7 @@ from workspaces.changes import Applied, Change, OtherWorkspace, check_name
 from workspaces.models import Membership, ReviewerGroup, ReviewerGroupMember, SigninLink, User, Workspace
 
 LINK_LIFETIME = timedelta(hours=1)
+PERSON = "person:"  # how an actor begins who is one
 
 
 class LinkRefused(Exception):
@@ -25,7 +26,14 @@ def actor_of(person: AbstractBaseUser) -> str:
     """How entries name a person who acts. Raises TypeError for who is not signed in."""
     if not isinstance(person, User):
         raise TypeError("Only a person who signed in can be named as an actor.")
-    return f"person:{person.public_id}"
+    return PERSON + person.public_id
+
+
+def person_behind(actor: str) -> User | None:
+    """The active person whom an actor names, None for the command line and the system; read anew each time."""
+    if not actor.startswith(PERSON):
+        return None
+    return User.objects.filter(public_id=actor.removeprefix(PERSON), is_active=True).first()
 
 
 def create_person(email: str, *, name: str = "", actor: str) -> Applied[User]:

@@ -4,18 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('audit', '0001_initial'),
+        ("audit", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('name', models.CharField(help_text='Host and process.', max_length=200, primary_key=True, serialize=False)),
-                ('started', models.DateTimeField()),
-                ('seen', models.DateTimeField()),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Host and process.", max_length=200, primary_key=True, serialize=False
+                    ),
+                ),
+                ("started", models.DateTimeField()),
+                ("seen", models.DateTimeField()),
             ],
         ),
     ]
