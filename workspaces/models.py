@@ -75,7 +75,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         """The same under keys that were in use before; Django asks them so that a new key signs nobody out."""
         yield from (self.session_hash(key) for key in settings.SECRET_KEY_FALLBACKS)
 
-    def session_hash(self, secret: str) -> str:
+    def session_hash(self, secret: str | bytes) -> str:
         """HMAC-SHA-256 over password hash and epoch, in hex."""
         value = f"{self.session_epoch}:{self.password}"
         return salted_hmac("workspaces.User.session", value, secret=secret, algorithm="sha256").hexdigest()

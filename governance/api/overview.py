@@ -45,7 +45,7 @@ class PulseDocument(serializers.Serializer[Any]):
     minutes = MinutesDocument()
     totals = OutcomesDocument()
     agents = serializers.SerializerMethodField(help_text="The busiest ones.")
-    partial = serializers.BooleanField(
+    partial = serializers.BooleanField(  # type: ignore[assignment]  # taken out of the class
         help_text="It is so busy that only the newest 20,000 entries are counted."
     )
 

@@ -65,7 +65,9 @@ def test_a_developer_is_told_what_others_have_to_do(cast: Cast) -> None:
         ({"rules": [{"name": "x"}]}, 0),
     ],
 )
-def test_a_mistake_leaves_nothing_behind(cast: Cast, wrong: dict[str, object], path: str | int | None) -> None:
+def test_a_mistake_leaves_nothing_behind(
+    cast: Cast, wrong: dict[str, object], path: str | int | None
+) -> None:
     size = latest(cast.acme).index
     refused = Caller(cast.olga).post(SETUP, PLAN | wrong, 400)
     assert refused["errors"][0]["path"][:1] == ([] if path is None else [path])
