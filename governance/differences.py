@@ -125,3 +125,11 @@ def span(seconds: int) -> str:
         if seconds % size == 0:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def with_spans(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A rule whose lengths of time are written as ``1h``."""
+    for part, name in (("approval", "expires_in"), ("limit", "per")):
+        if part in rule:
+            rule = {**rule, part: {**rule[part], name: span(rule[part][name])}}
+    return rule

@@ -9,14 +9,16 @@ import yaml
 from billing.budgets import dollars
 from billing.models import Budget
 from governance.configuration import configuration_of
+from governance.differences import with_spans
 from governance.manifest import PERMISSIONS
 from workspaces.declarations import Action, Risk, ToolDeclaration
 from workspaces.models import Standing, Workspace
 
 HEADING = "# Written by manage.py export_workspace. The format is that of docs/concepts/workspace-file.md.\n"
 UNDECLARED = ToolDeclaration("", Action.READ).as_dict()
-# What the file's reader takes for a number and YAML 1.1 for text, and characters that end a line or are not seen.
-QUOTED = re.compile(r"[-+]?[.0-9].*|.*[^ -~\u00a1-\u2027\u202f-\ud7ff].*", re.DOTALL)
+# What the file's reader takes for a number and YAML 1.1 for text, and characters that end a line or are not seen;
+# but for lengths of time.
+QUOTED = re.compile(r"(?![1-9][0-9]*[smhd]\Z)[-+]?[.0-9].*|.*[^ -~\u00a1-\u2027\u202f-\ud7ff].*", re.DOTALL)
 SHORT = 100
 SEQUENCE, MAPPING = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
 
@@ -105,7 +107,7 @@ def file_of(workspace: Workspace) -> dict[str, Any]:
         "resources": [{"name": name, **filled(resource)} for name, resource in now["resource"].items()],
         "roles": {name: bundle_of(role["grants"]) for name, role in now["role"].items()},
         "agents": [agent_of(name, agent) for name, agent in now["agent"].items()],
-        "policy": list(now["rule"].values()),
+        "policy": [with_spans(rule) for rule in now["rule"].values()],
         "budgets": budgets_of(workspace),
     }
 

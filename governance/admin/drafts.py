@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from governance import lint, policies
-from governance.differences import span
+from governance.differences import with_spans
 from governance.manifest_file import Document, FileProblem, FileRefused, Place, read
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
@@ -60,14 +60,6 @@ def written(content: list[dict[str, Any]]) -> str:
     options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
     spoken = [with_spans(rule) for rule in content]
     return str(yaml.dump(spoken, Dumper=RuleDumper, **options)) if spoken else FIRST_RULES
-
-
-def with_spans(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule whose lengths of time are written as ``1h``."""
-    for part, name in (("approval", "expires_in"), ("limit", "per")):
-        if part in rule:
-            rule = {**rule, part: {**rule[part], name: span(rule[part][name])}}
-    return rule
 
 
 def rules_in(text: str) -> tuple[Document | None, list[Any]]:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing import limits
-from governance import containment, manifest_reading, reconciliation
+from governance import containment, manifest_reading, policies, reconciliation
 from tests.cast import ACTOR, Cast
 from tests.governance.workspace_files import FULL, MINIMAL
 from workspaces import access, agents
@@ -20,8 +20,8 @@ from workspaces.models import Workspace
 pytestmark = pytest.mark.django_db
 
 SHARED = Path(os.environ.get("COUNTERSIGN_SHARED", "../shared")) / "workspace.example.yaml"
-ODD = ["1e5", "yes", "~", "0x1F", "12:30", "2027-01-31", " x ", "a: b # c", "- x", "two\nlines\n", "\u2028", "tab\t",
-       "\u202e", "😀", "'\"", "&a", "*a", "!t", "%", "@", "`", "{x}", "[x]", "null", "-", "?", "."]  # fmt: skip
+ODD = ["1e5", "1h", "yes", "~", "0x1F", "12:30", "2027-01-31", " x ", "a: b # c", "- x", "two\nlines\n", "\u2028",
+       "tab\t", "\u202e", "😀", "'\"", "&a", "*a", "!t", "%", "@", "`", "{x}", "[x]", "null", "-", "?", "."]  # fmt: skip
 
 
 def export(slug: str) -> str:
@@ -98,3 +98,18 @@ def test_nothing_is_overwritten_and_nothing_invented(cast: Cast, tmp_path: Path)
         call_command("export_workspace", "acme", "--output", str(path))
     with pytest.raises(CommandError, match="no workspace"):
         call_command("export_workspace", "none")
+
+
+def test_lengths_of_time_are_written_as_people_write_them(cast: Cast) -> None:
+    rules = [
+        {
+            "name": "Refunds need finance",
+            "effect": "require_approval",
+            "approval": {"reviewers": ["group:finance"], "expires_in": 5400},
+        },
+        {"name": "Slowly", "effect": "limit", "limit": {"calls": 9, "per": 86400, "by": "agent"}},
+    ]
+    policies.replace(cast.acme, rules, actor=ACTOR)
+    text = export("acme")
+    assert ("expires_in: 90m" in text, "per: 1d" in text) == (True, True)
+    assert changes(text) == []
