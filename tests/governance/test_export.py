@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 
 SHARED = Path(os.environ.get("COUNTERSIGN_SHARED", "../shared")) / "workspace.example.yaml"
 ODD = ["1e5", "1h", "yes", "~", "0x1F", "12:30", "2027-01-31", " x ", "a: b # c", "- x", "two\nlines\n", "\u2028",
-       "tab\t", "\u202e", "😀", "'\"", "&a", "*a", "!t", "%", "@", "`", "{x}", "[x]", "null", "-", "?", "."]  # fmt: skip
+       "tab\t", "\u202e", "😀", "'\"", "&a", "*a", "!t", "%", "@", "`", "{x}", "[x]",
+       "null", "-", "?", "."]  # fmt: skip
 
 
 def export(slug: str) -> str:
