@@ -234,7 +234,10 @@ def allow(person: User, scope: Scope, before: Standing, wanted: Standing) -> Non
                 "Your roles do not let you contain this; ask an operator, a compliance officer or an owner."
             )
     elif isinstance(scope, Agent) and scope.owner_id == person.pk:
-        raise NotAllowed("Nobody loosens the containment of an agent of their own; ask another owner.")
+        raise NotAllowed(
+            "Nobody loosens the containment of an agent of their own; ask another owner of the workspace, or whoever"
+            " runs the installation (manage.py contain)."
+        )
     elif not may(person, "loosen", scope):
         raise NotAllowed("Only an owner of the workspace loosens containment; ask one of them.")
     elif wanted is Standing.OBSERVE and isinstance(scope, Workspace) and owns_agent(person, scope):

@@ -71,7 +71,9 @@ def ladder(request: HttpRequest, scope: containment.Scope) -> dict[str, Any]:
     """The panel's content: where the scope stands, and the steps that the person may take."""
     now, person = timezone.now(), person_of(request)
     before = containment.standing_at(scope, now)
-    steps = [each for each in Standing if each is not before and allowed(person, scope, before, each)]
+    refused = {each: refusal(person, scope, before, each) for each in Standing if each is not before}
+    steps = [each for each, why in refused.items() if not why]
+    contained = before not in (Standing.OBSERVE, Standing.ACTIVE, Standing.REVOKED)
     return {
         "standing": before,
         "badge": BADGES[before.value],
@@ -79,20 +81,21 @@ def ladder(request: HttpRequest, scope: containment.Scope) -> dict[str, Any]:
         "observe_until": scope.observe_until if before is Standing.OBSERVE else None,
         "steps": [(each.value, each.label) for each in steps if each is not Standing.SUSPENDED],
         "may_stop": Standing.SUSPENDED in steps,
-        "may_release": before is not Standing.OBSERVE and Standing.ACTIVE in steps,
+        "may_release": contained and Standing.ACTIVE in steps,
+        "held": refused[Standing.ACTIVE] if contained else "",
         "longest_reason": containment.LONGEST_REASON,
     }
 
 
-def allowed(person: Any, scope: containment.Scope, before: Standing, wanted: Standing) -> bool:
-    """Whether the step would be taken if it were asked for now."""
+def refusal(person: Any, scope: containment.Scope, before: Standing, wanted: Standing) -> str:
+    """Why the step would not be taken if it were asked for now; empty where it would."""
     if before is Standing.REVOKED:
-        return False
+        return "Revoked is final."
     try:
         containment.allow(person, scope, before, wanted)
-    except containment.NotAllowed:
-        return False
-    return True
+    except containment.NotAllowed as refused:
+        return str(refused)
+    return ""
 
 
 def installation() -> Installation | None:

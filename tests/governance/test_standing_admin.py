@@ -7,7 +7,7 @@ from audit import log
 from audit.models import Entry
 from tests.cast import Cast
 from tests.portal import enter, latest, page, press
-from workspaces import tenancy
+from workspaces import people, tenancy
 from workspaces.models import User
 
 
@@ -45,6 +45,20 @@ def test_who_tightens_does_not_loosen_and_is_told_whom_to_ask(cast: Cast) -> Non
     assert "an agent of their own" in told
     cast.report_bot.refresh_from_db()
     assert cast.report_bot.standing == "suspended"
+
+
+def test_who_stopped_it_reads_who_lets_it_go_on_and_finds_the_step_open(cast: Cast) -> None:
+    stop(enter(cast.otto), "agent", cast.report_bot.pk)
+    assert "Only an owner of the workspace loosens" in page(
+        enter(cast.otto), "workspaces_agent_change", cast.report_bot.pk
+    )
+    own = page(enter(cast.olga), "workspaces_agent_change", cast.report_bot.pk)
+    assert "ask another owner of the workspace" in own
+    assert "Let it go on" not in own
+    people.set_roles(cast.acme, cast.rita, roles=["owner"], actor="system")
+    others = page(enter(cast.rita), "workspaces_agent_change", cast.report_bot.pk)
+    assert "Let it go on, or take another step" in others
+    assert "ask another owner of the workspace" not in others
 
 
 def test_what_holds_over_an_agent_is_shown_and_so_is_an_observation(cast: Cast) -> None:
