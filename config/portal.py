@@ -2,6 +2,7 @@
 is not remembered."""
 
 import time
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.views import PasswordChangeView
@@ -16,6 +17,7 @@ from unfold.sites import UnfoldAdminSite
 from audit.admin.pages import PortalAdmin
 from workspaces import people
 from workspaces.models import User
+from workspaces.views import BY_LINK
 
 LEFT_OUT = {"view_on_site"}  # would tell which rows there are
 FOUND_OF_A_KIND = 8
@@ -35,7 +37,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
 
 class FirstPasswordForm(OwnPasswordForm):
-    """For who has none yet, and came by a one-time link: there is no old one to ask for."""
+    """For who has none yet, or came by a one-time link because it is forgotten: no old one is asked for."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -64,7 +66,8 @@ class Portal(UnfoldAdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        first = isinstance(request.user, User) and not request.user.has_usable_password()
+        none_yet = isinstance(request.user, User) and not request.user.has_usable_password()
+        first = none_yet or BY_LINK in request.session
         view = PasswordChangeView.as_view(
             form_class=FirstPasswordForm if first else OwnPasswordForm,
             template_name="workspaces/own_password.html",
@@ -74,6 +77,8 @@ class Portal(UnfoldAdminSite):
         )
         response = view(request)
         assert isinstance(response, HttpResponse)
+        if response.status_code == HTTPStatus.FOUND:
+            request.session.pop(BY_LINK, None)
         return response
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

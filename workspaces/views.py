@@ -17,6 +17,7 @@ from workspaces.access.pages import public_page, workspace_page
 from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
 
+BY_LINK = "came_by_link"  # in a session: no old password is asked for
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 CLIENT = settings.BASE_DIR / "clients" / "python" / "countersign.py"
 HISTORY = 200  # entries that the live page begins with
@@ -36,6 +37,7 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
             refusal = str(refused)
         else:
             login(request, person, backend=MODEL_BACKEND)
+            request.session[BY_LINK] = True
             return HttpResponseRedirect(reverse("admin:index"))
     context = {**admin.site.each_context(request), "title": "Sign in", "refusal": refusal}
     response = render(request, "workspaces/sign_in.html", context, status=410 if refusal else 200)

@@ -56,6 +56,17 @@ def test_who_came_by_a_link_sets_a_first_password_without_an_old_one(cast: Cast)
     assert "Change password" in page(client, "index")
 
 
+def test_who_forgot_the_password_sets_another_by_a_link_once(cast: Cast) -> None:
+    people.set_password(cast.olga, password=PASSWORD, actor="system")
+    client = Client()
+    client.post(reverse("sign_in", args=[people.signin_link(cast.olga, actor="system")]))
+    fields = {"new_password1": PASSWORD[::-1], "new_password2": PASSWORD[::-1]}
+    assert client.post(reverse("admin:password_change"), fields).status_code == 302
+    cast.olga.refresh_from_db()
+    assert cast.olga.check_password(PASSWORD[::-1])
+    assert "old_password" in page(client, "password_change")
+
+
 def test_who_has_a_password_changes_it_with_the_old_one_only(cast: Cast) -> None:
     people.set_password(cast.olga, password=PASSWORD, actor="system")
     client = enter(cast.olga)
