@@ -205,6 +205,7 @@ UNFOLD = {
     "SITE_TITLE": "Countersign",
     "SITE_HEADER": "Countersign",
     "SITE_SYMBOL": "approval",
+    "SITE_URL": None,  # there is no other site to return to
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["governance.admin.desk.colors", "governance.admin.desk.styles"],
