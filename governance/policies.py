@@ -11,6 +11,7 @@ from audit.models import Head
 from governance import lint
 from governance.models import PolicyVersion
 from governance.rules import Problem, Rule, RuleErrors, parse_rules
+from workspaces.access import may
 from workspaces.models import (
     Agent,
     NamedList,
@@ -188,6 +189,11 @@ def compared_with(version: PolicyVersion) -> PolicyVersion | None:
         return in_force(version.workspace)
     others = PolicyVersion.objects.filter(workspace=version.workspace, published_at__lt=version.published_at)
     return others.order_by("-published_at").first()
+
+
+def may_publish_alone(person: User, workspace: Workspace) -> bool:
+    """Whether a person can put rules of their own in force, with nobody else."""
+    return not workspace.two_people and may(person, "publish_policy", workspace)
 
 
 def go_back(version: PolicyVersion, *, at_once: bool, actor: str, note: str = "") -> PolicyVersion:

@@ -168,7 +168,7 @@ class PolicyAdmin(ScopedAdmin):
             "own_draft": version.workspace.two_people and version.drafted_by == actor_in(request),
             "replays": of_version(request, version) if may_draft else [],
             "most_calls": replays.MOST_CALLS,
-            "goes_back_at_once": self.publishes_at_once(request, version),
+            "goes_back_at_once": policies.may_publish_alone(person_of(request), version.workspace),
             **rules_page(request, version, problems),
         }
         return TemplateResponse(request, "admin/portal/policy.html", context)
@@ -179,10 +179,6 @@ class PolicyAdmin(ScopedAdmin):
             others = PolicyVersion.objects.filter(workspace=version.workspace).exclude(pk=version.pk)
             return others.filter(number=int(key)).first()
         return policies.compared_with(version)
-
-    def publishes_at_once(self, request: HttpRequest, version: PolicyVersion) -> bool:
-        """Whether this person can put old rules in force again alone."""
-        return not version.workspace.two_people and self.allows(request, "publish_policy", version)
 
     @act("publish", PolicyRefused, NeedsSecondPerson, NotADraft, WorkspaceChanging)
     def publish(self, request: HttpRequest, version: PolicyVersion) -> None:
@@ -206,7 +202,7 @@ class PolicyAdmin(ScopedAdmin):
         """Draft the rules of an earlier version again, and publish them where one person may."""
         self.require(request, "draft_policy", version)
         note = filled(PublishForm(request.POST))["note"]
-        at_once = self.publishes_at_once(request, version)
+        at_once = policies.may_publish_alone(person_of(request), version.workspace)
         again = policies.go_back(version, at_once=at_once, actor=actor_in(request), note=note)
         if again.status == PolicyVersion.Status.IN_FORCE:
             told = f"Version {again.number} is in force, with the rules of version {version.number}."

@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 
 from billing.budgets import NANOS
+from governance import policies
 from governance.admin.connect import ConnectPages
 from governance.onboarding import Founded, Plan, found
 from governance.starters import STARTERS, Starter, SuggestedResource, SuggestedRule, rules_for
@@ -251,6 +252,6 @@ class SetupPages(ConnectPages):
             "workspace": workspace,
             "asks": any(rule.asks for rule in starter.rules),
             "may_budget": may(person, "manage_budgets", workspace),
-            "may_publish": may(person, "publish_policy", workspace) and not workspace.two_people,
+            "may_publish": policies.may_publish_alone(person, workspace),
         }
         return render(request, "admin/workspaces/agent_setup_form.html", context)

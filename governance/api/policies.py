@@ -15,7 +15,6 @@ from audit.api.views import Listing
 from governance import policies
 from governance.differences import differences
 from governance.models import PolicyVersion
-from workspaces.access import may
 from workspaces.api.fields import named_error
 from workspaces.api.views import VIEW, WorkspaceView, found
 
@@ -199,6 +198,6 @@ class PolicyRollBack(PolicyRows):
         """Draft the rules of an earlier version again, and publish them at once where you may alone: ``status`` of
         the answer says whether they are in force."""
         note = self.read(request, NoteDocument)["note"]
-        alone = not self.workspace.two_people and may(self.person, PUBLISH, self.workspace)
+        alone = policies.may_publish_alone(self.person, self.workspace)
         version = policies.go_back(self.version(), at_once=alone, actor=self.actor, note=note)
         return self.shown(version, created=True)
