@@ -12,7 +12,8 @@ from datetime import datetime
 
 from audit import log
 from audit.models import Detail, Entry
-from workspaces.access import grants_of
+from workspaces.access import grants_of, may
+from workspaces.access.scoping import Visitor
 from workspaces.allowances import Need, exactly
 from workspaces.declarations import Action
 from workspaces.models import Agent, User
@@ -74,6 +75,15 @@ class Draft:
     def holds(self, need: Need) -> bool:
         """Whether this need is one that the draft proposes."""
         return any(need == each.need for each in (*self.exact, *self.wider))
+
+
+def may_draft(person: Visitor, agent: Agent) -> bool:
+    """Whether a person may see what an agent lacked, which stands in what it sent, and grant it."""
+    return (
+        may(person, "manage_agents", agent.workspace)
+        and may(person, "manage_tools", agent.workspace)
+        and may(person, "view_content", agent)
+    )
 
 
 def observed(agent: Agent, *, person: User, before: int | None = None) -> Reading:

@@ -21,8 +21,9 @@ from governance.admin.grants import GrantPages
 from governance.admin.setup import SetupPages
 from governance.admin.standing import BADGES, StandingPages, installation, ladder
 from governance.models import Approval
+from governance.observed import may_draft
 from governance.subjects import effective_standing
-from workspaces.access import GrantLine, may
+from workspaces.access import GrantLine
 from workspaces.access.admin import WorkspaceFilter
 from workspaces.admin.agents import AgentPages
 from workspaces.models import Agent, Installation, Standing, Tool
@@ -102,15 +103,10 @@ class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET"])
         agent = self.find(request, object_id)
-        context = {**activity(agent), "may_draft": self.may_draft(request, agent)}
+        context = {**activity(agent), "may_draft": may_draft(request.user, agent)}
         response = render(request, "admin/workspaces/agent_activity.html", context)
         response["Cache-Control"] = "no-store, private"
         return response
-
-    def may_draft(self, request: HttpRequest, agent: Agent) -> bool:
-        """Whether the person may see what the agent lacked, and grant it."""
-        manages = all(self.allows(request, name, agent) for name in ("manage_agents", "manage_tools"))
-        return manages and may(request.user, "view_content", agent)
 
     def panels(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now = timezone.now()
@@ -120,7 +116,7 @@ class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
         return {
             **shown,
             **activity(obj),
-            "may_draft": self.may_draft(request, obj),
+            "may_draft": may_draft(request.user, obj),
             "ladder": ladder(request, obj),
             "holds": holds,
             "grants": used(obj, shown["grants"]),
