@@ -18,10 +18,10 @@ from workspaces.access.grants import ACTIONS, USE
 from workspaces.allowances import Need
 from workspaces.api.agents import MANAGE, AgentDocument, AgentView, NewKeyDocument
 from workspaces.api.catalog import BundledGrant, ToolDocument
-from workspaces.api.fields import MemberField, named_error
+from workspaces.api.fields import MemberField, named_targets
 from workspaces.api.views import NotVisible, WorkspaceView
 from workspaces.declarations import Risk
-from workspaces.models import RISKS, Resource, Tool
+from workspaces.models import RISKS
 from workspaces.resources import Pattern
 
 TOOLS = "manage_tools"
@@ -105,7 +105,7 @@ class Setup(WorkspaceView):
             risk_tier=values["risk_tier"],
             declare=tuple(each["declaration"] for each in values["tools"]),
             needs=tuple(Need(**each) for each in values["needs"]),
-            given=tuple(self.targets(values["grants"])),
+            given=tuple(named_targets(self.workspace, values["grants"])),
             grants_until=values.get("grants_until"),
             key_until=values.get("key_until"),
             daily_nanos=values.get("daily_usd"),
@@ -114,14 +114,6 @@ class Setup(WorkspaceView):
         founded: Any = found(plan, person=self.person)
         founded.key.text = founded.text
         return Response(FoundedDocument(founded, context=self.get_serializer_context()).data, status=201)
-
-    def targets(self, wanted: list[dict[str, Any]]) -> list[tuple[str, Tool | Resource]]:
-        """(permission, tool or resource) of each grant. Raises ValidationError."""
-        ids = [each["target"] for each in wanted]
-        here: dict[str, Any] = {"workspace": self.workspace, "public_id__in": ids}
-        known: dict[str, Tool | Resource] = {row.public_id: row for row in Tool.objects.filter(**here)}
-        known |= {row.public_id: row for row in Resource.objects.filter(**here)}
-        return [(each["permission"], named_error(known.get(each["target"]), "target")) for each in wanted]
 
 
 class ProposalDocument(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from audit.api.problems import Exact
 from workspaces import catalog
 from workspaces.access.grants import ACTIONS, USE, own_grants
-from workspaces.api.fields import Labels, named_error
+from workspaces.api.fields import Labels, named_targets
 from workspaces.api.views import VIEW, NamedListing, OneNamed
 from workspaces.declarations import Risk, ToolDeclaration, parse_declaration
 from workspaces.models import ACTIONS as ACTION_CHOICES
@@ -190,14 +190,7 @@ class RoleRows:
 
     def apply(self, name: str, values: dict[str, Any]) -> Role:
         """Raises ValidationError and NoSuchPermission."""
-        ids = [each["target"] for each in values["grants"]]
-        here: dict[str, Any] = {"workspace": self.workspace, "public_id__in": ids}
-        targets: dict[str, Tool | Resource] = {row.public_id: row for row in Tool.objects.filter(**here)}
-        targets |= {row.public_id: row for row in Resource.objects.filter(**here)}
-        bundle = [
-            (each["permission"], named_error(targets.get(each["target"]), "target"))
-            for each in values["grants"]
-        ]
+        bundle = named_targets(self.workspace, values["grants"])
         return catalog.set_role(self.workspace, name=name, bundle=bundle, actor=self.actor).row
 
     def remove(self, row: Role) -> None:

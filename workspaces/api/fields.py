@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from workspaces.models import Agent, User, Workspace
+from workspaces.models import Agent, Resource, Tool, User, Workspace
 
 
 class MemberField(serializers.CharField):
@@ -46,6 +46,17 @@ class Labels(serializers.ListField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(child=serializers.CharField(max_length=64), max_length=50, **options)
+
+
+def named_targets(workspace: Workspace, wanted: list[dict[str, str]]) -> list[tuple[str, Tool | Resource]]:
+    """(permission, tool or resource) of each ``{permission, target}``, in two queries. Raises ValidationError."""
+    here: dict[str, Any] = {
+        "workspace": workspace,
+        "public_id__in": [each["target"] for each in wanted],
+    }
+    known: dict[str, Tool | Resource] = {row.public_id: row for row in Tool.objects.filter(**here)}
+    known |= {row.public_id: row for row in Resource.objects.filter(**here)}
+    return [(each["permission"], named_error(known.get(each["target"]), "target")) for each in wanted]
 
 
 def named_error(row: Any, what: str) -> Any:
