@@ -5,7 +5,7 @@ another row: its item is gone, and the new one is not part of the review. Renewi
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -22,7 +22,17 @@ from audit import log, owed
 from governance.models import AccessReview, ReviewItem
 from workspaces import access, agents
 from workspaces.access.grants import Target
-from workspaces.models import Agent, AgentKey, AgentRole, ResourceGrant, Standing, ToolGrant, User, Workspace
+from workspaces.models import (
+    Agent,
+    AgentKey,
+    AgentRole,
+    Membership,
+    ResourceGrant,
+    Standing,
+    ToolGrant,
+    User,
+    Workspace,
+)
 from workspaces.people import actor_of
 
 START = "publish_policy"  # owners and compliance officers, and nobody else, hold it
@@ -118,11 +128,18 @@ def held(review: AccessReview, reviewed: QuerySet[Agent], now: datetime) -> Iter
         yield ReviewItem(review=review, agent=by_key[key.agent_id], kind=Kind.KEY, row=key.pk, name=str(key))
 
 
-def may_answer(person: User, agent: Agent) -> bool:
-    """The agent's owner answers; where the owner is no longer active, whoever may start reviews."""
-    if agent.owner.is_active:
-        return agent.owner_id == person.pk and access.may(person, access.VIEW, agent.workspace)
-    return access.may(person, START, agent.workspace)
+def may_answer(person: User, agent: Agent, gone: Collection[int]) -> bool:
+    """The agent's owner answers; where the owner is among those who are ``gone``, whoever may start reviews."""
+    if agent.owner_id in gone:
+        return access.may(person, START, agent.workspace)
+    return agent.owner_id == person.pk and access.may(person, access.VIEW, agent.workspace)
+
+
+def gone_owners(workspace: Workspace) -> set[int]:
+    """Owners of agents of the workspace who are no longer active, or no longer in it."""
+    here = Membership.objects.filter(workspace=workspace, person=OuterRef("pk"))
+    owners = User.objects.filter(agents__workspace=workspace).filter(Q(is_active=False) | ~Exists(here))
+    return set(owners.values_list("pk", flat=True))
 
 
 def answer(item: ReviewItem, *, keep: bool, person: User) -> ReviewItem:
@@ -131,7 +148,7 @@ def answer(item: ReviewItem, *, keep: bool, person: User) -> ReviewItem:
     with log.write(item.review.workspace.log_id) as entries:
         row = read(item)
         access.forget(person)
-        if not may_answer(person, row.agent):
+        if not may_answer(person, row.agent, gone_owners(row.review.workspace)):
             raise NotYours(f"{row.agent}'s owner answers for it: {row.agent.owner}.")
         if row.review.lapsed_at is not None or row.review.due <= entries.now:
             raise Settled("The time to answer is over.")
@@ -227,10 +244,13 @@ def lapse(review: AccessReview) -> int:
 
 def may_sign(person: User, review: AccessReview) -> bool:
     """Who started it, unless agents of theirs were reviewed and somebody without such could sign instead; then
-    whoever may start reviews and owns none of the agents."""
+    whoever may start reviews and owns none of the agents. Who answered counts as an owner, for an agent may have been
+    handed over since."""
     if not access.may(person, START, review.workspace):
         return False
-    owners = set(review.items.values_list("agent__owner_id", flat=True).distinct())
+    items = review.items.order_by()
+    owners = set(items.values_list("agent__owner_id", flat=True).distinct())
+    owners |= set(items.exclude(answered_by=None).values_list("answered_by", flat=True).distinct())
     if person.pk not in owners:
         return person.pk == review.started_by_id or review.started_by_id in owners or not may_start(review)
     others = access.holders(review.workspace, START).exclude(pk__in=owners)
@@ -251,7 +271,7 @@ def sign(review: AccessReview, *, person: User) -> AccessReview:
             raise Settled("This review is signed already.")
         if not may_sign(person, review):
             raise NotYours(
-                "Somebody signs who started it, or who owns none of the agents that were reviewed."
+                "Somebody signs who started it, or who owns none of the agents that were reviewed and gave no answer."
             )
         counts = outcomes(review)
         if counts[Outcome.OPEN]:

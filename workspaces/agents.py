@@ -18,6 +18,7 @@ from workspaces.people import PERSON, check_members, person_behind
 from workspaces.schemas import Problem
 
 LIVE_KEYS = 2
+LOOSE = (Standing.ACTIVE, Standing.OBSERVE)
 
 
 class TooManyKeys(Exception):
@@ -42,6 +43,17 @@ class NotYoursToGive(Exception):
             "Only the present owner hands an agent over, or an owner of the workspace: who owns an agent reads "
             "what it sends. Ask one of them."
         )
+        super().__init__(message)
+        self.problems = [Problem(("owner",), message)]
+
+
+class ContainedAgent(Exception):
+    """Who owns a contained agent does not hand it over: they could loosen it then, though it is their own."""
+
+    code, status = "not_allowed", 403
+
+    def __init__(self, name: str) -> None:
+        message = f"{name} is contained, so that its owner does not hand it over; ask another owner of the workspace."
         super().__init__(message)
         self.problems = [Problem(("owner",), message)]
 
@@ -85,15 +97,15 @@ def create_agent(
 
 
 def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) -> Applied[Agent]:
-    """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace, and NotYoursToGive
-    for a person who may not change the owner."""
+    """Change what is given, ``acts_for`` as a whole. Raises ValidationError and OtherWorkspace, and NotYoursToGive and
+    ContainedAgent for a person who may not change the owner."""
     with log.write(agent.workspace.log_id) as entries:
         agent.refresh_from_db()
         before = copy(agent)
         if "owner" in settings:
             check_members(agent.workspace, [settings["owner"]])
-            if settings["owner"].pk != agent.owner_id and not may_hand_over(agent, actor=actor):
-                raise NotYoursToGive
+            if settings["owner"].pk != agent.owner_id:
+                check_handover(agent, actor=actor)
         difference = write_settings(agent, settings)
         if not difference:
             return Applied(agent, Change.UNCHANGED)
@@ -107,6 +119,14 @@ def change_agent(agent: Agent, *, actor: str, **settings: Unpack[AgentChanges]) 
         )
         difference.finish()
     return Applied(agent, Change.CHANGED)
+
+
+def check_handover(agent: Agent, *, actor: str) -> None:
+    """Raise NotYoursToGive or ContainedAgent where this actor may not give the agent another owner now."""
+    if not may_hand_over(agent, actor=actor):
+        raise NotYoursToGive
+    if actor == f"{PERSON}{agent.owner.public_id}" and agent.standing not in LOOSE:
+        raise ContainedAgent(agent.name)
 
 
 def may_hand_over(agent: Agent, *, actor: str) -> bool:

@@ -115,13 +115,14 @@ def page(request: HttpRequest, workspace: Workspace, review_id: str) -> HttpResp
     related = items.select_related("agent__workspace", "agent__owner", "answered_by").filter(pk__gt=after)
     shown = list(related.order_by("pk")[:SHOWN])
     open_now = review.lapsed_at is None and review.due > timezone.now()
+    gone = campaigns.gone_owners(workspace)
     context = {
         **progress(review),
         "title": review.title,
         "workspace": workspace,
         "owner": User.objects.filter(public_id=owner, agents__workspace=workspace).first() if owner else None,
-        "items": told(workspace, shown, person, open_now=open_now),
-        "answerable": open_now and any(campaigns.may_answer(person, item.agent) for item in shown),
+        "items": told(workspace, shown, person, gone=gone, open_now=open_now),
+        "answerable": open_now and any(campaigns.may_answer(person, item.agent, gone) for item in shown),
         "rest": shown[-1].pk if len(shown) == SHOWN else None,
         "asked_owner": owner,
         "may_sign": review.signed_at is None and campaigns.may_sign(person, review),
@@ -144,7 +145,7 @@ def progress(review: AccessReview) -> dict[str, Any]:
 
 
 def told(
-    workspace: Workspace, items: list[ReviewItem], person: User, *, open_now: bool
+    workspace: Workspace, items: list[ReviewItem], person: User, *, gone: set[int], open_now: bool
 ) -> list[dict[str, Any]]:
     """Items with when each was last used, and whether the viewer answers them now."""
     agents = list({item.agent for item in items})
@@ -161,7 +162,7 @@ def told(
         elif item.kind == ReviewItem.Kind.RESOURCE:
             used = touches.get((item.agent.public_id, resources.get(item.name, ""), item.permission))
         settled = item.outcome in (ReviewItem.Outcome.REVOKED, ReviewItem.Outcome.GONE)
-        yours = open_now and not settled and campaigns.may_answer(person, item.agent)
+        yours = open_now and not settled and campaigns.may_answer(person, item.agent, gone)
         known = item.kind in (ReviewItem.Kind.TOOL, ReviewItem.Kind.RESOURCE)
         rows.append({"item": item, "used": used, "known": known, "yours": yours})
     return rows

@@ -27,7 +27,7 @@ from workspaces.models import Agent, AgentKey, KeyUse, Role, User, Workspace
 class AgentForm(NamedForm):
     """What may be said of an agent; owner and people acted for have a role in its workspace."""
 
-    refusals = (*REFUSALS, agents.NotYoursToGive)
+    refusals = (*REFUSALS, agents.NotYoursToGive, agents.ContainedAgent)
 
     labels = LabelsField(help_text="Separated by commas. Rules name agents by them: label:customer-facing.")
     acts_for = forms.ModelMultipleChoiceField(
