@@ -80,7 +80,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     person = request.user
     sees = may_somewhere(person, "view_workspace")
     live = [
-        {"title": workspace.slug, "icon": "sensors", "link": reverse("live", args=[workspace.slug])}
+        {"title": workspace.name, "icon": "sensors", "link": reverse("live", args=[workspace.slug])}
         for workspace in (workspaces_for(person).order_by("name")[:SHOWN] if sees else ())
     ]
     groups = [
