@@ -34,9 +34,9 @@ REPLAY = f"{WORKSPACE}/replays/<str:replay>"
 REVIEW = f"{WORKSPACE}/reviews/<str:review_id>"
 
 
-def at(address: str, view: Any) -> URLPattern:
+def at(address: str, view: Any, *, name: str | None = None) -> URLPattern:
     """A view of the API at an address."""
-    pattern: URLPattern = path(address, view.as_view())
+    pattern: URLPattern = path(address, view.as_view(), name=name)
     return pattern
 
 
@@ -86,7 +86,7 @@ urlpatterns = [
     at(REPLAY, replays.OneReplay),
     at(f"{REPLAY}/cancel", replays.ReplayCancellation),
     at(f"{REPLAY}/differences", replays.ReplayDifferences),
-    at(f"{WORKSPACE}/access", access.Access),
+    at(f"{WORKSPACE}/access", access.Access, name="api-access"),
     at(f"{WORKSPACE}/access/export", access.AccessFile),
     at(f"{WORKSPACE}/reviews", reviews.Reviews),
     at(REVIEW, reviews.OneReview),
