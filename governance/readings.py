@@ -23,6 +23,25 @@ VERDICTS = {
     "governance.check.throttled": ("throttled", "warning"),
 }
 CHECKS = tuple(VERDICTS)
+# The codes of decisions, in words for people; docs/api.md tells agents what to do about each.
+WHY = {
+    "granted": "granted",
+    "observed": "observed",
+    "unknown_tool": "no such tool here",
+    "no_permission": "no grant for it",
+    "rule": "a rule",
+    "rate_limited": "a limit is reached",
+    "budget_exhausted": "the budget is spent",
+    "budget_busy": "the budget is held by calls in flight",
+    "contained": "contained",
+    "approval_rejected": "a reviewer said no",
+    "approval_expired": "its approval lapsed",
+    "approval_mismatch": "approved for another call",
+    "approval_used": "its approval was used before",
+    "too_many_pending": "too many calls of it wait already",
+    "invalid_arguments": "its arguments do not fit the tool",
+    "ambiguous_resource": "its resource is not named plainly",
+}
 RESULTS = {"m": "matched", ".": "did not match", "e": "its condition failed, which counts as matched"}
 
 

@@ -11,6 +11,7 @@ from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 
 from governance import containment, presentation
+from governance.readings import WHY
 from workspaces.models import Agent, Workspace
 
 register = template.Library()
@@ -27,6 +28,12 @@ SHAPES = {
 def visible(text: object) -> str:
     """Text of an agent's with what a font would hide spelled out."""
     return presentation.visible(str(text))
+
+
+@register.filter
+def why(code: str) -> str:
+    """A decision's code in words."""
+    return WHY.get(code, code)
 
 
 @register.filter

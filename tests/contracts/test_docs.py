@@ -14,6 +14,7 @@ from gate.app import router
 from governance import manifest_reading, reconciliation
 from governance.decide import REFUSED_APPROVAL
 from governance.models import PolicyVersion
+from governance.readings import WHY
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("audit", "workspaces", "billing", "governance", "gate")
@@ -156,8 +157,8 @@ def test_every_option_of_a_command_is_documented_with_it() -> None:
         assert set(re.findall(r"`(--[a-z-]+)`", cells[1])) == options, name
 
 
-def test_every_code_of_a_decision_is_documented_and_no_other() -> None:
-    assert named(section("docs/api.md", "Codes of decisions")) == decision_codes()
+def test_every_code_of_a_decision_is_documented_and_has_words_for_people_and_no_other() -> None:
+    assert named(section("docs/api.md", "Codes of decisions")) == decision_codes() == WHY.keys()
 
 
 def test_every_code_of_a_problem_at_the_gate_is_documented_and_no_other() -> None:

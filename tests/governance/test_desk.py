@@ -122,6 +122,7 @@ def test_few_denials_are_listed_and_are_nothing_to_worry_about(cast: Cast) -> No
     shown = page(enter(cast.olga), "index")
     assert titles(shown) == ["denied"]
     assert "2 ×" in shown
+    assert "no grant for it" in shown
     assert "<strong>2 ×" not in shown
 
 
