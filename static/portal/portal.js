@@ -114,7 +114,9 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   for (const icon of document.querySelectorAll(".material-symbols-outlined:not([role=button])")) {
     icon.setAttribute("aria-hidden", "true");
-    const about = icon.closest("a, button"), text = icon.textContent.trim();
-    if (about && !about.title && !about.ariaLabel && about.textContent.trim() === text) name(about, text);
+    const about = icon.closest("a, button");
+    if (!about || about.title || about.ariaLabel) continue;
+    const words = [...about.querySelectorAll(".material-symbols-outlined")].map((each) => each.textContent.trim());
+    if (about.textContent.trim().split(/\s+/).every((word) => words.includes(word))) name(about, words[0]);
   }
 });
