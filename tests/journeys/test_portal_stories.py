@@ -218,6 +218,7 @@ def test_a_call_is_decided_and_an_agent_stopped_by_keyboard_alone(windows: Windo
     waiting = ask(portal, "night-bot", 300)
     page = windows.open("rita")
     windows.go(page, "/admin/")
+    windows.picture(page, "desk")
     tab_to(page, page.get_by_role("link", name="Skip to the page"))
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("row", name=re.compile("night-bot")).get_by_role("link").first)
