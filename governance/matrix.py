@@ -1,6 +1,7 @@
 """Who can do what: the grants of a workspace's agents, each with when it was last used and by which tools it can be."""
 
 import csv
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ PAGE = 100  # lines of a page, and what is left of its last agent
 LOOKED_THROUGH = 500  # agents of which a page may find nothing, before it says so and offers to go on
 COLUMNS = ["agent", "agent id", "action", "tool", "resource", "pattern", "through role", "expires", "granted by",
            "granted", "last used", "tools that can"]  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run, at a cell's beginning
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would run, at a cell's beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,17 @@ def time(at: datetime | None, otherwise: str) -> str:
 
 
 def written(rows: Iterable[list[str]]) -> str:
-    """Lines of CSV in which no cell is a formula."""
+    """Lines of CSV in which no cell is a formula. All are quoted: where a semicolon separates, one in a name would
+    otherwise begin another cell."""
     text = StringIO()
-    csv.writer(text).writerows(
-        ["'" + cell if cell.startswith(FORMULA) else cell for cell in row] for row in rows
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(
+        ["'" + cell if is_formula(cell) else cell for cell in row] for row in rows
     )
     return text.getvalue()
+
+
+def is_formula(cell: str) -> bool:
+    """Whether some spreadsheet would calculate a cell; some pass over blanks, and some take full-width signs."""
+    return unicodedata.normalize("NFKC", cell).lstrip().startswith(FORMULA) or cell.startswith(
+        ("\t", "\r", "\n")
+    )
