@@ -126,12 +126,14 @@ class NewTokenDocument(TokenDocument):
 
 
 class TokenRows(PersonView):
-    """The tokens of who asks that are good."""
+    """The tokens of who asks that are good; with a token for one workspace, those for that one."""
 
     serializer_class = TokenDocument
 
     def get_queryset(self) -> QuerySet[ApiToken]:
-        return tokens.live_tokens(self.person, now=timezone.now())
+        rows = tokens.live_tokens(self.person, now=timezone.now())
+        only = getattr(self.request.auth, "workspace_id", None)
+        return rows if only is None else rows.filter(workspace=only)
 
 
 class Tokens(TokenRows, CreateModelMixin, Listing):
