@@ -13,13 +13,13 @@ from billing.api import DollarsField
 from governance import observed, policies
 from governance.onboarding import Plan, found
 from workspaces import allowances
-from workspaces.access import Forbidden, get_workspace, may
+from workspaces.access import Forbidden, NotVisible, get_workspace, may
 from workspaces.access.grants import ACTIONS, USE
 from workspaces.allowances import Need
 from workspaces.api.agents import MANAGE, AgentDocument, AgentView, NewKeyDocument
 from workspaces.api.catalog import BundledGrant, ToolDocument
 from workspaces.api.fields import MemberField, named_targets
-from workspaces.api.views import NotVisible, WorkspaceView
+from workspaces.api.views import WorkspaceView
 from workspaces.declarations import Risk
 from workspaces.models import RISKS
 from workspaces.resources import Pattern

@@ -66,7 +66,7 @@ class PolicyFilter(django_filters.FilterSet):
 class PolicyRows(WorkspaceView):
     """The policy versions of the workspace."""
 
-    serializer_class = WholePolicyDocument
+    serializer_class: Any = WholePolicyDocument
 
     def get_queryset(self) -> QuerySet[PolicyVersion]:
         return PolicyVersion.objects.filter(workspace=self.workspace).select_related("workspace")

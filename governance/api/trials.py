@@ -53,7 +53,7 @@ class TrialDocument(Exact):
     )
     reason = serializers.CharField(max_length=2000, default="", allow_blank=True)
     on_behalf_of = serializers.CharField(max_length=200, default="", allow_blank=True)
-    context = ObjectField(default=dict)
+    context = ObjectField(default=dict)  # type: ignore[assignment]  # taken out of the class
 
 
 class TriedRule(serializers.Serializer[Any]):
