@@ -8,7 +8,7 @@ from django.db import transaction
 
 from audit import log
 from audit.models import Log
-from workspaces.changes import Applied, Change, assign
+from workspaces.changes import Applied, Change, Guarded, assign
 from workspaces.models import Installation, Workspace
 
 
@@ -61,9 +61,16 @@ def create_workspace(
 def change_workspace(
     workspace: Workspace, *, actor: str, **settings: Unpack[WorkspaceSettings]
 ) -> Applied[Workspace]:
-    """Change the settings that are given. Raises ValidationError."""
+    """Change the settings that are given. Raises ValidationError, and Guarded where a person would alone let one
+    person decide again what two must: that takes who may apply a file on the server."""
     with log.write(workspace.log_id) as entries:
         workspace.refresh_from_db()
+        alone = workspace.two_people and settings.get("two_people") is False
+        if alone and actor.startswith("person:"):
+            raise Guarded(
+                "Nobody switches the second person off alone. Set two_people: false in the workspace's file, and have "
+                "it applied on the server: manage.py apply."
+            )
         if not assign(workspace, settings):
             return Applied(workspace, Change.UNCHANGED)
         check(workspace)

@@ -367,6 +367,8 @@ class _Gate:
                     opened.shutdown(socket.SHUT_RDWR)
         if isinstance(result, CountersignError):
             raise result
+        if isinstance(result, TimeoutError):  # the connection's own limit came a moment before ours
+            raise Unreachable(f"The gate did not answer in time: {self.address}", SHORT_PAUSE)
         if isinstance(result, Exception):
             untrusted = isinstance(result, ssl.CertificateError)
             broken = isinstance(result, (OSError, http.client.HTTPException)) and not untrusted

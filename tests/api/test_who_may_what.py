@@ -56,7 +56,7 @@ def test_the_matrix_is_taken_along_as_a_file_after_its_entry(cast: Cast) -> None
     answer = Caller(cast.otto).ask("POST", "workspaces/acme/access/export")
     assert (answer.status_code, answer["content-type"]) == (200, "text/csv; charset=utf-8")
     text = b"".join(answer.streaming_content).decode()
-    assert text.startswith("agent,agent id,action,")
+    assert text.startswith('"agent","agent id","action",')
     assert "support-bot" in text
     assert "globex" not in text
     entry = latest(cast.acme)

@@ -10,8 +10,8 @@ from governance import campaigns, containment
 from governance.models import AccessReview, ReviewItem
 from tests.api.caller import Caller
 from tests.cast import ACTOR, Cast, employ
-from tests.portal import enter
-from workspaces import agents, people
+from tests.portal import enter, press
+from workspaces import agents, people, tenancy
 from workspaces.models import Standing, User
 
 pytestmark = pytest.mark.django_db
@@ -78,3 +78,23 @@ def test_the_agents_of_who_left_the_workspace_are_answered_for(cast: Cast) -> No
     campaigns.answer(key, keep=False, person=cast.rita)
     key.refresh_from_db()
     assert key.outcome == ReviewItem.Outcome.REVOKED
+
+
+def test_nobody_switches_the_second_person_off_alone(cast: Cast) -> None:
+    tenancy.change_workspace(cast.acme, two_people=True, actor=ACTOR)
+    olga = Caller(cast.olga)
+    refused = olga.patch("workspaces/acme", {"two_people": False}, 409)
+    assert refused["code"] == "needs_second_person"
+    assert "manage.py apply" in refused["detail"]
+    text = press(
+        enter(cast.olga),
+        "workspaces_workspace_change",
+        cast.acme.pk,
+        name="Acme",
+        timezone="UTC",
+    )
+    assert "Nobody switches the second person off alone" in text
+    cast.acme.refresh_from_db()
+    assert cast.acme.two_people
+    tenancy.change_workspace(cast.acme, two_people=False, actor="cli:root@host")
+    assert not cast.acme.two_people
