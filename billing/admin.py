@@ -18,6 +18,7 @@ from billing.budgets import NANOS, dollars, window_start
 from billing.models import Account, Budget
 from workspaces.access import workspaces_for
 from workspaces.access.admin import ActingForm, ScopedAdmin
+from workspaces.models import Agent, Workspace
 
 
 class BudgetForm(ActingForm):
@@ -30,6 +31,12 @@ class BudgetForm(ActingForm):
         decimal_places=9,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
         help_text="US dollars.",
+    )
+    agent = forms.CharField(
+        required=False,
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="The agent's name, for a budget of one agent.",
     )
     warnings = forms.CharField(
         label="Warn at",
@@ -57,7 +64,8 @@ class BudgetForm(ActingForm):
 
     def apply(self, values: dict[str, Any]) -> Model:
         known = self.instance if self.instance.pk is not None else None
-        workspace, agent = (known.workspace, known.agent) if known else (values["workspace"], values["agent"])
+        workspace: Workspace = known.workspace if known else values["workspace"]
+        agent = known.agent if known else self.named(values)
         scope, window = (known.scope, known.window) if known else (values["scope"], values["window"])
         if (scope == Budget.Scope.AGENT) != (agent is not None):
             raise forms.ValidationError(
@@ -77,6 +85,14 @@ class BudgetForm(ActingForm):
             warn_at=values["warnings"],
             actor=self.actor,
         ).row
+
+    def named(self, values: dict[str, Any]) -> Agent | None:
+        """The agent of the workspace that the form names, if it names one. Raises ValidationError."""
+        name = values["agent"].strip()
+        agent = Agent.objects.filter(workspace=values["workspace"], name=name).first() if name else None
+        if name and agent is None:
+            raise forms.ValidationError({"agent": "There is no agent of this name in the workspace."})
+        return agent
 
 
 @admin.register(Budget)

@@ -58,7 +58,8 @@ class WorkspaceAdmin(StandingPages, ScopedAdmin):
         return workspace.standing
 
     def panels(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        steps = Entry.objects.filter(log_id=obj.log_id, type=CONTAINED).order_by("-index")
+        # Entries without an agent are few, and have an index; what agents did is not looked through.
+        steps = Entry.objects.filter(log_id=obj.log_id, agent="", type=CONTAINED).order_by("-index")
         return {"ladder": ladder(request, obj), "steps": recent(steps, STEPS)}
 
 

@@ -11,7 +11,7 @@ from tests.portal import enter, latest, page, press, queries
 
 def test_a_budget_is_set_in_dollars_and_changed(cast: Cast) -> None:
     client = enter(cast.olga)
-    fields = {"workspace": cast.acme.pk, "scope": "agent", "agent": cast.report_bot.pk, "window": "day"}
+    fields = {"workspace": cast.acme.pk, "scope": "agent", "agent": "report-bot", "window": "day"}
     press(client, "billing_budget_add", **fields, limit_usd="5.000000001", warnings="80, 50")
     budget = Budget.objects.get()
     assert (budget.limit_nanos, budget.warn_at) == (5_000_000_001, [50, 80])
@@ -28,6 +28,8 @@ def test_a_budget_that_makes_no_sense_is_told_why(cast: Cast) -> None:
     client = enter(cast.olga)
     fields = {"workspace": cast.acme.pk, "window": "day", "limit_usd": "5", "warnings": ""}
     assert "Name the agent" in press(client, "billing_budget_add", **fields, scope="agent")
+    next_door = press(client, "billing_budget_add", **fields, scope="agent", agent=cast.globex_bot.name)
+    assert "There is no agent of this name" in next_door
     assert "whole percents" in press(
         client, "billing_budget_add", **fields | {"warnings": "much"}, scope="workspace"
     )
