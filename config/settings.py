@@ -185,6 +185,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]  # times as 2026-03-01 14:05, which everybody reads alike
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
