@@ -55,10 +55,14 @@ class Answer:
 
 
 class Visitor:
-    """Somebody's browser. Each request is its first, and what it changes is rolled back."""
+    """Somebody's browser. Each request is its first, and what it changes is rolled back.
+
+    One client for all requests: each new one would look through all static files again.
+    """
 
     def __init__(self, person: User | None) -> None:
         self.name = person.email if person else "nobody"
+        self.client = Client(raise_request_exception=False)
         self.session = ""
         if person is not None:
             client = Client()
@@ -69,12 +73,12 @@ class Visitor:
         self, method: str, address: str, fields: Any = None, *, json: bool = False, log_id: int = 0
     ) -> Answer:
         """The answer to one request, and how things stood before it was rolled back."""
-        client = Client(raise_request_exception=False)
+        self.client.cookies.clear()
         if self.session:
-            client.cookies["sessionid"] = self.session
+            self.client.cookies["sessionid"] = self.session
         more: dict[str, Any] = {"content_type": "application/json"} if json else {}
         with transaction.atomic():
-            response = getattr(client, method)(address, fields or {}, **more)
+            response = getattr(self.client, method)(address, fields or {}, **more)
             body = b"".join(response) if response.streaming else response.content
             headers = "\n".join(
                 f"{name}: {value}"
