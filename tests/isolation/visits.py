@@ -29,7 +29,7 @@ SERIES = re.compile(r"(?:\d+, ?){20,}\d+")  # so many a minute: which minute is 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers and body of an answer, as text."""
+    """Status, headers, messages for the next page, and body of an answer, as text."""
 
     status: int
     text: str
@@ -85,7 +85,10 @@ class Visitor:
                 for name, value in sorted(response.items())
                 if name not in ("Date", "Content-Length", "ETag", "Expires")
             )
+            told = getattr(response.wsgi_request, "_messages", None)
+            messages = "\n".join(str(each) for each in getattr(told, "_queued_messages", ()))
             joined = joints() if method != "get" else -1
             size = newest(log_id) if log_id else -1
             transaction.set_rollback(True)
-        return Answer(response.status_code, f"{headers}\n\n{body.decode('utf-8', 'replace')}", joined, size)
+        text = f"{headers}\n{messages}\n{body.decode('utf-8', 'replace')}"
+        return Answer(response.status_code, text, joined, size)
