@@ -31,7 +31,7 @@ from governance.requests import (
     ThrottleNote,
 )
 from governance.snapshot import Snapshot
-from governance.subjects import AgentEntry, effective_standing
+from governance.subjects import AgentEntry
 
 TRIES = 4
 BUSY_SECONDS = 1  # calls in flight settle soon; how soon, nobody knows
@@ -123,16 +123,6 @@ class Batch:
         ].__get__(self)
         return handler(agent, request)
 
-    def standing(self, agent: AgentEntry) -> str:
-        """The agent's standing now, over all three scopes."""
-        current = self.snapshot
-        return effective_standing(
-            self.now,
-            (agent.standing, agent.observe_until),
-            (current.standing, current.observe_until),
-            (current.installation_standing, current.installation_observe_until),
-        )
-
     def epoch(self, agent: AgentEntry) -> int:
         """What stored answers and approvals must have been given under to still count."""
         return agent.epoch + self.snapshot.epoch
@@ -212,7 +202,7 @@ class Batch:
         tool = current.tools.get(request.tool)
         question = Question(
             agent=agent,
-            standing=self.standing(agent),
+            standing=self.snapshot.standing_of(agent, self.now),
             tool_name=request.tool,
             tool=tool,
             arguments=request.arguments,

@@ -60,7 +60,7 @@ def standing(batch: "Batch", agent: AgentEntry) -> Answer:
     for resource_id, action in agent.resources:
         if resource_id in names and in_force(agent.resources, (resource_id, action), batch.now):
             permissions.setdefault(action, []).append(names[resource_id])
-    effective = batch.standing(agent)
+    effective = batch.snapshot.standing_of(agent, batch.now)
     budgets = [
         {
             "scope": account.budget.scope,

@@ -15,17 +15,14 @@ from typing import Any
 
 from governance import windows
 from governance.decide import REFUSED_APPROVAL, SUPERVISION, Facts, Question, Verdict, decide
-from governance.expressions import ConditionError
 from governance.memory import counter_key
 from governance.models import PolicyVersion
-from governance.rules import RuleErrors
 from governance.ruleset import CompiledRule, RuleSet
-from governance.snapshot import Snapshot, entry_of
+from governance.snapshot import Snapshot, UnreadableRules, entry_of
 from governance.subjects import AgentEntry, ToolEntry, effective_standing
 from workspaces.arguments import Tool
 from workspaces.declarations import Action
 from workspaces.models import Agent
-from workspaces.patterns import PatternError
 
 WITHHELD = "withheld"
 # Why a recorded call is not to be judged, as the page tells it.
@@ -136,10 +133,10 @@ class Rejudge:
         """The rules of a version by its name; None where they cannot be read any more."""
         if digest not in self.policies:
             versions = PolicyVersion.objects.filter(workspace_id=self.snapshot.workspace_id, digest=digest)
-            content = versions.values_list("content", flat=True).first()
+            version = versions.first()
             try:
-                found = None if content is None else RuleSet(content, self.snapshot.resource_patterns)
-            except (RuleErrors, PatternError, ConditionError):
+                found = None if version is None else self.snapshot.rules_of(version)
+            except UnreadableRules:
                 found = None
             self.policies[digest] = found
         return self.policies[digest]

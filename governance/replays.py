@@ -22,15 +22,12 @@ from django.utils import timezone
 
 from audit import log, owed
 from audit.models import Detail, Entry, Head
-from governance.expressions import ConditionError
 from governance.models import PolicyVersion, Replay, ReplayDifference
 from governance.rejudging import Difference, NotToBeJudged, Recorded, Rejudge, Standings, settled_elsewhere
-from governance.rules import RuleErrors
 from governance.ruleset import RuleSet
-from governance.snapshot import Snapshot
+from governance.snapshot import Snapshot, UnreadableRules
 from workspaces.access import may
 from workspaces.models import Agent, User, Workspace
-from workspaces.patterns import PatternError
 from workspaces.people import actor_of
 
 SLICE = "governance.replay"
@@ -245,11 +242,9 @@ class Runner:
 def compile_draft(version: PolicyVersion, snapshot: Snapshot) -> RuleSet:
     """The version's rules as they would judge. Raises ReplayRefused where they cannot be read."""
     try:
-        return RuleSet(version.content, snapshot.resource_patterns)
-    except (RuleErrors, PatternError, ConditionError) as error:
-        raise ReplayRefused(
-            f"Version {version.number} cannot be read in this workspace: {error} Draft it anew and correct that."
-        ) from error
+        return snapshot.rules_of(version)
+    except UnreadableRules as error:
+        raise ReplayRefused(str(error)) from error
 
 
 def begin(replay: Replay, snapshot: Snapshot) -> None:

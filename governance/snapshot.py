@@ -13,9 +13,11 @@ from django.db.models import Q
 from audit.log import HeadState
 from audit.models import Change, Head
 from billing.budgets import BudgetSpec, load_budgets
+from governance.expressions import ConditionError
 from governance.models import PolicyVersion
+from governance.rules import RuleErrors
 from governance.ruleset import CompiledRule, RuleSet
-from governance.subjects import AgentEntry, KeyEntry, ToolEntry
+from governance.subjects import AgentEntry, KeyEntry, ToolEntry, effective_standing
 from workspaces.access import grants
 from workspaces.arguments import Tool as CompiledTool
 from workspaces.models import (
@@ -28,9 +30,14 @@ from workspaces.models import (
     Tool,
     Workspace,
 )
+from workspaces.patterns import PatternError
 from workspaces.resources import PatternSet
 
 MANY_CHANGES = 200
+
+
+class UnreadableRules(ValueError):
+    """A version whose rules make no sense in the workspace as it is now; the message says what to do."""
 
 
 class Behind(Exception):
@@ -103,6 +110,24 @@ class Snapshot:
         self.policy = row.digest if row else ""
         self.rules = RuleSet(row.content if row else [], self.resource_patterns)
         self.generation += 1
+
+    def rules_of(self, version: PolicyVersion) -> RuleSet:
+        """The rules of any version as they would judge here. Raises UnreadableRules."""
+        try:
+            return RuleSet(version.content, self.resource_patterns)
+        except (RuleErrors, PatternError, ConditionError) as error:
+            raise UnreadableRules(
+                f"Version {version.number} cannot be read in this workspace: {error} Draft it anew and correct that."
+            ) from error
+
+    def standing_of(self, agent: AgentEntry, now: datetime) -> str:
+        """The agent's standing, over all three scopes."""
+        return effective_standing(
+            now,
+            (agent.standing, agent.observe_until),
+            (self.standing, self.observe_until),
+            (self.installation_standing, self.installation_observe_until),
+        )
 
     def agent(self, agent_id: int) -> AgentEntry | None:
         """An agent of this workspace, from memory or, at its first call, from the database."""

@@ -12,15 +12,12 @@ from typing import Any
 from billing.budgets import Ledger
 from governance.conditions import Condition, ConditionFailed, Scope
 from governance.decide import Facts, Question, Verdict, decide
-from governance.expressions import ConditionError
 from governance.memory import Memory, counter_key
 from governance.models import PolicyVersion
-from governance.rules import RuleErrors
 from governance.ruleset import CompiledRule, RuleSet
-from governance.snapshot import Snapshot
-from governance.subjects import AgentEntry, effective_standing
+from governance.snapshot import Snapshot, UnreadableRules
+from governance.subjects import AgentEntry
 from workspaces.models import ActsFor, Agent
-from workspaces.patterns import PatternError
 
 RESULTS = {"m": "matched", ".": "did not match", "e": "could not be evaluated, which counts as matched"}
 NOT_ASKED = "not asked"
@@ -129,11 +126,9 @@ def read_rules(version: PolicyVersion | None, snapshot: Snapshot) -> RuleSet:
     if version is None:
         return RuleSet([], {})
     try:
-        return RuleSet(version.content, snapshot.resource_patterns)
-    except (RuleErrors, PatternError, ConditionError) as error:
-        raise TrialRefused(
-            f"Version {version.number} cannot be read in this workspace: {error} Draft it anew and correct that."
-        ) from error
+        return snapshot.rules_of(version)
+    except UnreadableRules as error:
+        raise TrialRefused(str(error)) from error
 
 
 def watch(rule: CompiledRule) -> CompiledRule:
@@ -151,12 +146,7 @@ def pose(
     )
     return Question(
         agent=agent,
-        standing=effective_standing(
-            now,
-            (agent.standing, agent.observe_until),
-            (snapshot.standing, snapshot.observe_until),
-            (snapshot.installation_standing, snapshot.installation_observe_until),
-        ),
+        standing=snapshot.standing_of(agent, now),
         tool_name=call.tool,
         tool=tool,
         arguments=call.arguments,
