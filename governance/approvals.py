@@ -39,7 +39,6 @@ __all__ = [
     "inbox",
     "may_decide",
     "open",
-    "reviewers_of",
     "start",
 ]
 
@@ -265,11 +264,6 @@ def sweep(due: QuerySet[Approval], act: Callable[[Approval], bool]) -> int:
         except Exception:
             logger.exception("Approval %s could not be ended.", approval.public_id)
     return count
-
-
-def reviewers_of(approval: Approval) -> list[User]:
-    """The people who may decide it now, by name."""
-    return reviewers.reviewers_of(approval, timezone.now())
 
 
 def inbox(person: User) -> QuerySet[Approval]:

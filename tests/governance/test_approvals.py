@@ -72,7 +72,7 @@ def test_the_start_asks_each_reviewer_once(cast: Cast, rita: User, ann: User, ot
     assert {row.payload["person"] for row in Owed.objects.filter(kind=approvals.MAIL)} == asked
     assert set(ApprovalLink.objects.values_list("person__public_id", flat=True)) == asked
     assert types_in(approval) == ["started"]
-    assert set(approvals.reviewers_of(approval)) == {ann, rita}
+    assert set(reviewers.reviewers_of(approval, timezone.now())) == {ann, rita}
 
 
 def test_one_approval_is_enough_where_one_is_asked_for(cast: Cast, rita: User) -> None:
@@ -143,7 +143,7 @@ def test_who_is_named_in_a_satisfied_rule_only_is_not_asked_any_more(
     decide(approval, rita)
     with pytest.raises(NotAReviewer):
         decide(approval, ann)
-    assert approvals.reviewers_of(approval) == [bob]
+    assert reviewers.reviewers_of(approval, timezone.now()) == [bob]
 
 
 def test_a_single_rejection_ends_it(cast: Cast, rita: User, ann: User, bob: User) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit import log
 from audit.canonical import CanonicalError
 from audit.models import Entry, Owed
-from governance import approvals, leavers, links
+from governance import approvals, leavers, links, reviewers
 from governance.models import Approval, ApprovalLink
 from tests import approving
 from tests.cast import ACTOR, Cast, employ
@@ -73,7 +73,7 @@ def test_a_call_that_nobody_else_may_decide_falls_to_owners_who_may(cast: Cast) 
     entry = Entry.objects.filter(log_id=cast.acme.log_id, type="governance.approval.rerouted").get()
     assert body_of(entry)["data"]["to"] == {"Mail is looked at": [ines.public_id]}
     assert Owed.objects.filter(payload__person=ines.public_id).exists()
-    assert approvals.reviewers_of(now_of(approval)) == [ines]
+    assert reviewers.reviewers_of(now_of(approval), timezone.now()) == [ines]
     assert approving.decide(now_of(approval), ines).status == Status.APPROVED
 
 
