@@ -9,7 +9,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 
 from audit.admin.pages import display
@@ -92,11 +92,7 @@ class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
         return int(agent.open_approvals)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.activity_view)
-        return [
-            path("<path:object_id>/activity/", view, name="workspaces_agent_activity"),
-            *super().get_urls(),
-        ]
+        return [self.beside("activity", self.activity_view), *super().get_urls()]
 
     def activity_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the agent did lately, as the part of its page that is fetched anew when the log grows."""

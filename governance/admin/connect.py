@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 
 from audit.log import newest
@@ -38,14 +38,7 @@ class ConnectPages(ScopedAdmin):
     """The pages ``<pk>/connect/`` and, fetched anew as the log grows, ``<pk>/first/``."""
 
     def get_urls(self) -> list[URLPattern]:
-        pages = [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"workspaces_agent_{name}",
-            )
-            for name, view in (("connect", self.connect_view), ("first", self.first_view))
-        ]
+        pages = [self.beside("connect", self.connect_view), self.beside("first", self.first_view)]
         return pages + super().get_urls()
 
     def connect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from audit.models import Entry
@@ -32,14 +32,7 @@ class GrantPages(ScopedAdmin):
     They show what was sent, so that opening one is an entry, as reading any Detail is."""
 
     def get_urls(self) -> list[URLPattern]:
-        pages = [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"workspaces_agent_{name}",
-            )
-            for name, view in (("denied", self.denied_view), ("observed", self.observed_view))
-        ]
+        pages = [self.beside("denied", self.denied_view), self.beside("observed", self.observed_view)]
         return pages + super().get_urls()
 
     def denied_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -245,15 +245,17 @@ class ScopedAdmin(PortalAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
 
     def get_urls(self) -> list[URLPattern]:
-        own = [
-            path(
-                f"<path:object_id>/{method.act[0]}/",
-                self.admin_site.admin_view(self.button(method)),
-                name=f"{self.opts.app_label}_{self.opts.model_name}_{method.act[0]}",
-            )
-            for method in self.acts()
-        ]
+        own = [self.beside(method.act[0], self.button(method)) for method in self.acts()]
         return own + super().get_urls()
+
+    def beside(self, name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+        """The address ``<pk>/<name>/`` of a view beside an object's page."""
+        page: URLPattern = path(
+            f"<path:object_id>/{name}/",
+            self.admin_site.admin_view(view),
+            name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
+        )
+        return page
 
     def acts(self) -> list[Any]:
         """The methods that ``act`` marks."""
