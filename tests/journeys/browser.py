@@ -18,8 +18,17 @@ PICTURES = "COUNTERSIGN_SCREENSHOTS"  # 1 writes the pictures of the documentati
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONTRAST = ["color-contrast"]
 
-FLAWS = """async (options) => (await axe.run(options)).violations.map((each) =>
-    each.id + ": " + each.nodes.slice(0, 3).map((node) => node.html.slice(0, 300)).join(" "))"""
+# Colors are judged when nothing fades in any more: a menu half open is paler than anybody gets to read it.
+FLAWS = """async (options) => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const fading = () => document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime < Infinity);
+    for (let calm = 0; calm < 3; calm = fading().length ? 0 : calm + 1) {
+        await Promise.allSettled(fading().map((each) => each.finished));
+        await frame();
+    }
+    return (await axe.run(options)).violations.map((each) =>
+        each.id + ": " + each.nodes.slice(0, 3).map((node) => node.html.slice(0, 300)).join(" "));
+}"""
 
 # What stands out of the window to the right; nothing if the page can not be moved sideways.
 WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
