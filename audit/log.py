@@ -13,16 +13,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from asgiref.local import Local
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from audit import canonical, live, merkle, registry
+from audit import canonical, envelopes, live, merkle, registry
 from audit.models import Change, Detail, Entry, Head, Log
 
 BODY_VERSION = 1
+PATHS = {Log.Kind.WORKSPACE: "ws", Log.Kind.INSTALLATION: "installation"}  # where a log is served
 
 current = Local()
 
@@ -287,7 +290,9 @@ def flush(writer: Writer) -> None:
                             body["tool"][:200], body["resource"][:200], body["outcome"], body["session"],
                             entry.encoded, entry.leaf))  # fmt: skip
             if entry.detail:
-                details.append((head.log_id, body["index"], orjson.dumps(entry.detail)))
+                content = orjson.dumps(entry.detail)
+                sealed = envelopes.seal(head.log_id, head.uuid, body["index"], content)
+                details.append((head.log_id, body["index"], sealed))
         changes += [(head.log_id, head.next_revision, kind, key) for kind, key in head.changes]
         heads.append((frontier.size, frontier.encode(), head.next_revision, now, head.log_id))
     if not heads:
@@ -331,9 +336,12 @@ def adapt(time: datetime) -> Any:
 
 
 def create_log(kind: Log.Kind) -> Log:
-    """A new, empty log with its head. Joins the caller's transaction."""
-    row = Log.objects.create(kind=kind)
+    """A new, empty log with its head and its Details' key. Joins the caller's transaction."""
+    row = Log(kind=kind)
+    row.origin = f"{urlsplit(settings.PUBLIC_URL).netloc}/{PATHS[kind]}/{row.uuid}"
+    row.save()
     Head.objects.create(log_id=row.pk, time=database_time())
+    envelopes.make_key(row.pk)
     return row
 
 

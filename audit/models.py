@@ -15,6 +15,14 @@ class Log(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(max_length=12, choices=Kind, editable=False)
     created = models.DateTimeField(auto_now_add=True)
+    origin = models.CharField(
+        max_length=200,
+        editable=False,
+        help_text="Its name in checkpoints: the public address without scheme.",
+    )
+    epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Counts how often a log that had lost entries was adopted."
+    )
 
     class Meta:
         constraints = [
@@ -35,6 +43,11 @@ class Head(models.Model):
     frontier = models.BinaryField(default=bytes)
     revision = models.BigIntegerField(default=0, help_text="Counts configuration changes.")
     time = models.DateTimeField(help_text="Time of the last entry; the next is never earlier.")
+    halted = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Why nothing may be written, where the publisher found the log shortened.",
+    )
 
     def __str__(self) -> str:
         return f"log {self.log_id}: {self.size} entries"
@@ -77,6 +90,85 @@ class Detail(models.Model):
 
     def __str__(self) -> str:
         return f"detail of #{self.index}"
+
+
+class DetailKey(models.Model):
+    """The key under which a log's Details are sealed, itself sealed under the installation's key."""
+
+    log = models.OneToOneField(Log, models.PROTECT, primary_key=True, related_name="detail_key")
+    wrapped = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"key of {self.log_id}"
+
+
+class Checkpoint(models.Model):
+    """A signed statement of a log's size and root. A row for each that was published."""
+
+    log = models.ForeignKey(Log, models.PROTECT, related_name="checkpoints", db_index=False)
+    epoch = models.PositiveIntegerField(default=0)
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField(help_text="C2SP signed note, without the witnesses' lines.")
+    time = models.DateTimeField(help_text="When it was signed.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["log", "epoch", "size"], name="one_checkpoint_per_size")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.size} entries at {self.time:%F %T}"
+
+
+class Cosignature(models.Model):
+    """A witness's signature line on a checkpoint."""
+
+    checkpoint = models.ForeignKey(Checkpoint, models.CASCADE, related_name="cosignatures")
+    witness = models.CharField(max_length=255)
+    line = models.TextField()
+    time = models.DateTimeField(help_text="When the witness says that it signed.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "witness"], name="one_cosignature_per_witness")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.witness} at {self.time:%F %T}"
+
+
+class Timestamp(models.Model):
+    """An RFC 3161 token over a checkpoint's note."""
+
+    checkpoint = models.ForeignKey(Checkpoint, models.CASCADE, related_name="timestamps")
+    authority = models.CharField(max_length=255, help_text="Address of the authority.")
+    token = models.BinaryField(help_text="DER, as the authority answered.")
+    time = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "authority"], name="one_timestamp_per_authority")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.authority} at {self.time:%F %T}"
+
+
+class Tile(models.Model):
+    """Up to 256 consecutive hashes of one level of a log's tree (C2SP tlog-tiles, height 8). Only the last of a level
+    grows; a full one never changes."""
+
+    log = models.ForeignKey(Log, models.PROTECT, related_name="+", db_index=False)
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    hashes = models.BinaryField(help_text="32 bytes each.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["log", "level", "index"], name="one_tile_per_place")]
+
+    def __str__(self) -> str:
+        return f"tile {self.level}/{self.index} of {self.log_id}"
 
 
 class Change(models.Model):

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 
 from django.db import connection, transaction
 
-from audit import canonical, merkle
+from audit import canonical, envelopes, merkle
 from audit.findings import COMPARE, RESTORE, Finding, Report, short
 from audit.log import BODY_VERSION, commitment, stamp
 from audit.models import Detail, Entry, Head, Log
@@ -240,8 +240,9 @@ class Verification:
             return {}
         index = body["index"]
         try:
-            fields, _ = canonical.decode_canonical(content)
-        except canonical.ParseError:
+            opened_content = envelopes.open_envelope(self.log.pk, self.uuid, index, content)
+            fields, _ = canonical.decode_canonical(opened_content)
+        except (envelopes.SealedOtherwise, canonical.ParseError):
             fields = None
         if type(fields) is not dict:
             findings.append(Finding("detail", f"Its Detail cannot be read. {RESTORE}", index))

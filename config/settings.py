@@ -43,6 +43,10 @@ SECRET_KEY = secret_key()
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("COUNTERSIGN_SECRET_KEY has fewer than 50 characters; make a longer one.")
 
+# Keys that must not stand in the database, and what the publisher remembers of every log. Put it on another volume than
+# the database, and in another backup: whoever can bring back an old database must not bring back this too.
+KEYS_DIR = Path(env("COUNTERSIGN_KEYS_DIR", default=str(DATA_DIR / "keys")))
+
 PUBLIC_URL = env("COUNTERSIGN_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 public = urlsplit(PUBLIC_URL)
 if public.scheme not in ("http", "https") or not public.hostname:

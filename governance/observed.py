@@ -4,13 +4,15 @@ A denial for want of a grant names in its Detail every permission that was missi
 beside a call that was let through. Nothing is guessed: a call is allowed by the grants of exactly these.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from audit import log
+from audit.details import uuid_of, values_of
+from audit.envelopes import open_envelope
 from audit.models import Detail, Entry
 from workspaces.access import grants_of, may
 from workspaces.access.scoping import Visitor
@@ -128,11 +130,13 @@ def read(
             chosen[index] = name
         reading.since = time
     found = 0
-    for index, content in contents(log_id, list(chosen)):
-        if content is None:
+    uuid = uuid_of(log_id)
+    for index, envelope in contents(log_id, list(chosen)):
+        if envelope is None:
             reading.older = index + 1
             break
-        reading.calls.append(call_of(index, chosen[index], content))
+        values = values_of(open_envelope(log_id, uuid, index, envelope))
+        reading.calls.append(call_of(index, chosen[index], values))
         found += 1
     else:
         reading.erased = len(chosen) - found
@@ -148,7 +152,7 @@ def read(
 
 
 def contents(log_id: int, indexes: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
-    """(index, Detail) newest first; once too much was read, None for the next one."""
+    """(index, sealed Detail) newest first; once too much was read, None for the next one."""
     budget = READ_AT_MOST
     for start in range(0, len(indexes), CHUNK):
         rows = Detail.objects.filter(log_id=log_id, index__in=indexes[start : start + CHUNK])
@@ -160,9 +164,9 @@ def contents(log_id: int, indexes: Sequence[int]) -> Iterator[tuple[int, bytes |
             yield index, bytes(content)
 
 
-def call_of(index: int, tool: str, content: bytes) -> Call:
+def call_of(index: int, tool: str, values: dict[str, Any]) -> Call:
     """What a Detail says of its call's refusal."""
-    reasons = json.loads(content).get("reasons", {}).get("value") or [{}]
+    reasons = values.get("reasons") or [{}]
     first = reasons[0]
     needs = {
         Need(each["permission"], each.get("resource") or each["tool"]) for each in first.get("missing", ())

@@ -21,7 +21,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from audit import log, owed
-from audit.models import Detail, Entry, Head
+from audit.details import read_details
+from audit.models import Entry, Head
 from governance.models import PolicyVersion, Replay, ReplayDifference
 from governance.rejudging import Difference, NotToBeJudged, Recorded, Rejudge, Standings, settled_elsewhere
 from governance.ruleset import RuleSet
@@ -206,7 +207,7 @@ class Runner:
                     progress.counts["same"] += 1
             except NotToBeJudged as reason:
                 progress.counts[f"not: {reason}"] += 1
-        details = read_details(self.replay.version.workspace.log_id, [call.index for call in differing])
+        details = dict(read_details(self.replay.version.workspace.log_id, [call.index for call in differing]))
         for call in differing:
             try:
                 difference = self.rejudge.judge(call, details.get(call.index, {}))
@@ -313,19 +314,6 @@ def read(replay: Replay) -> tuple[list[Recorded], int]:
         for index, key, at, agent, tool, session, body in columns[:BATCH]
     ]
     return calls, calls[-1].index + 1 if len(calls) == BATCH else replay.end
-
-
-def read_details(log_id: int, indexes: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Field → value of the Details that are still there, by index."""
-    if not indexes:
-        return {}
-    wanted = set(indexes)
-    rows = Detail.objects.filter(log_id=log_id, index__range=(indexes[0], indexes[-1]))
-    return {
-        index: {name: sealed["value"] for name, sealed in orjson.loads(bytes(content)).items()}
-        for index, content in rows.values_list("index", "content").iterator(chunk_size=BATCH)
-        if index in wanted
-    }
 
 
 def steps_since(log_id: int, first: int) -> list[tuple[int, str, str, str]]:

@@ -8,10 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from audit import canonical
-from audit.models import Detail, Entry
+from audit.models import Entry
 from gate import app
 from governance.models import Call, Session
 from tests.cast import Cast
+from tests.details import opened
 from tests.gate.conftest import Bot
 from workspaces.identifiers import checksum
 
@@ -23,7 +24,7 @@ def everything(cast: Cast) -> bytes:
     """What the log and what stands beside it say."""
     log = cast.acme.log_id
     bodies = [bytes(entry.body) for entry in Entry.objects.filter(log_id=log)]
-    return b"\n".join([*bodies, *(bytes(detail.content) for detail in Detail.objects.filter(log_id=log))])
+    return b"\n".join([*bodies, *opened(log)])
 
 
 @pytest.mark.parametrize("field", ["tool", "session", "call_id", "on_behalf_of"])

@@ -13,6 +13,7 @@ from audit.findings import MOST_FINDINGS, Finding, Report
 from audit.log import create_log
 from audit.models import Detail, Entry, Head, Log
 from audit.verification import one_moment, verify
+from tests.details import content_of, sealed
 
 pytestmark = pytest.mark.django_db
 
@@ -236,9 +237,9 @@ def test_a_head_that_is_gone_is_found(honest: Log) -> None:
 
 def test_an_erased_detail_is_counted_and_is_no_finding(honest: Log) -> None:
     Detail.objects.filter(log=honest, index__in=[4, 8]).delete()
-    content = json.loads(bytes(Detail.objects.get(log=honest, index=12).content))
+    content = content_of(honest.pk, 12)
     del content["comment"]
-    change(Detail, honest, 12, content=canonical.encode(content))
+    change(Detail, honest, 12, content=sealed(honest.pk, 12, content))
     report = verify(honest)
     assert report.intact
     assert (report.details, report.erased) == (8, 3)
@@ -249,7 +250,7 @@ def spoiled(content: dict[str, Any], field: str, **sealed: Any) -> bytes:
 
 
 def test_an_edited_detail_is_named(honest: Log) -> None:
-    content = json.loads(bytes(Detail.objects.get(log=honest, index=8).content))
+    content = content_of(honest.pk, 8)
     salt = content["comment"]["salt"]
     for bad in (
         spoiled(content, "comment", value="another"),
@@ -262,16 +263,17 @@ def test_an_edited_detail_is_named(honest: Log) -> None:
         b"[]",
         b"no JSON",
     ):
-        change(Detail, honest, 8, content=bad)
+        change(Detail, honest, 8, content=sealed(honest.pk, 8, bad))
         assert found(honest) == [("detail", 8)]
 
 
 def test_a_detail_that_nothing_commits_to_is_named(honest: Log) -> None:
-    content = json.loads(bytes(Detail.objects.get(log=honest, index=8).content))
-    change(Detail, honest, 8, content=spoiled(content, "reason", value="planted", salt="00" * 32))
+    content = content_of(honest.pk, 8)
+    planted = spoiled(content, "reason", value="planted", salt="00" * 32)
+    change(Detail, honest, 8, content=sealed(honest.pk, 8, planted))
     assert found(honest) == [("detail_uncommitted", 8)]
     Detail.objects.filter(log=honest, index=8).delete()
-    Detail.objects.create(log=honest, index=9, content=canonical.encode(content))
+    Detail.objects.create(log=honest, index=9, content=sealed(honest.pk, 9, content))
     assert found(honest) == [("detail_uncommitted", 9)] * 2
 
 
@@ -297,8 +299,8 @@ def test_the_revision_follows_from_the_entries(honest: Log) -> None:
 
 def test_readers_are_handed_sound_bodies_and_opened_fields(honest: Log) -> None:
     change(Entry, honest, 17, body=b"no JSON")
-    content = json.loads(bytes(Detail.objects.get(log=honest, index=8).content))
-    change(Detail, honest, 8, content=spoiled(content, "comment", value="another"))
+    content = content_of(honest.pk, 8)
+    change(Detail, honest, 8, content=sealed(honest.pk, 8, spoiled(content, "comment", value="another")))
 
     class Witness:
         def __init__(self) -> None:

@@ -10,10 +10,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from audit.models import Detail, Entry
+from audit.models import Entry
 from governance import containment, subjects
 from governance.containment import AlreadyRevoked, BadStanding, NotAllowed, effective, set_standing
 from tests.cast import Cast, employ
+from tests.details import content_of
 from workspaces import agents, people, tenancy
 from workspaces.models import Agent, AgentKey, Installation, Standing, User, Workspace
 from workspaces.people import actor_of
@@ -79,7 +80,7 @@ def test_the_reason_stands_in_the_detail_and_never_in_the_body(cast: Cast) -> No
     assert step.index is not None
     row = Entry.objects.get(log_id=cast.acme.log_id, index=step.index)
     assert b"Because of a test" not in bytes(row.body)
-    detail = json.loads(bytes(Detail.objects.get(log_id=row.log_id, index=row.index).content))
+    detail = content_of(row.log_id, row.index)
     assert detail["reason"]["value"] == "Because of a test."
 
 

@@ -18,6 +18,7 @@ from governance import approvals, checks, containment, policies, records, report
 from governance.models import Approval, Vote
 from governance.requests import Caller, CheckRequest, OutcomeReport, Problem, ThrottleNote
 from tests.cast import ACTOR, Cast
+from tests.details import content_of, sealed
 from tests.gate.conftest import REFUND, RULES
 from workspaces import access, agents, catalog, people, tenancy
 from workspaces.identifiers import key_digest
@@ -357,9 +358,9 @@ def test_a_loosened_standing_is_named(history: Cast) -> None:
 def test_an_edited_detail_is_named(history: Cast) -> None:
     row = Detail.objects.filter(log_id=history.acme.log_id).order_by("-index").first()
     assert row is not None
-    content = json.loads(bytes(row.content))
+    content = content_of(row.log_id, row.index)
     next(iter(content.values()))["value"] = "edited"
-    sql("UPDATE audit_detail SET content = %s WHERE id = %s", canonical.encode(content), row.pk)
+    sql("UPDATE audit_detail SET content = %s WHERE id = %s", sealed(row.log_id, row.index, content), row.pk)
     assert findings()[0].startswith(f"acme: entry {row.index}: ")
     assert "in the Detail is not what the body commits to" in findings()[0]
 

@@ -13,6 +13,7 @@ from audit.models import Detail, Entry, Head
 from billing.models import Budget
 from governance.models import AccessReview, Approval, Decision, PolicyVersion, ReviewItem, Session
 from tests.contracts.configuration_triggers import forget
+from tests.details import content_of, sealed
 from tests.isolation.world import Side
 from workspaces.models import (
     Agent,
@@ -142,7 +143,13 @@ class Crowd:
         size = Head.objects.get(log_id=entry.log_id).size
         self.copy(entry, self.count, index=lambda number: size + number, time=lambda number: entry.time)
         detail = Detail.objects.get(log_id=entry.log_id, index=entry.index)
-        self.copy(detail, self.count, index=lambda number: size + number)
+        content = content_of(detail.log_id, detail.index)
+        self.copy(
+            detail,
+            self.count,
+            index=lambda number: size + number,
+            content=lambda number: sealed(detail.log_id, size + number, content),
+        )
         grown = size + self.count  # the tree's hashes are none, but as many as a tree of that size has
         frontier = bytes(32 * grown.bit_count())
         Head.objects.filter(log_id=entry.log_id).update(size=grown, frontier=frontier)

@@ -16,6 +16,7 @@ MAY_READ: dict[str, tuple[str, ...]] = {
     "audit.Log": ALL,
     "audit.Head": ALL,
     "audit.Change": ALL,
+    "audit.DetailKey": ALL,  # wrapped; the installation's key is a file
     "audit.Detail": ALL,  # the reviewers' comments, which the agent is told
     "workspaces.User": ("id", "email", "is_active"),
     **dict.fromkeys(
