@@ -56,6 +56,7 @@ class HeadState:
 
     log_id: int
     uuid: str
+    origin: str
     size: int
     frontier: bytes
     revision: int
@@ -70,6 +71,12 @@ class HeadState:
                 entry.body["rand"] = random[16 * number : 16 * number + 16].hex()
                 entry.encoded = canonical.encode(entry.body)
                 entry.leaf = merkle.leaf_hash(entry.encoded)
+
+    def tree(self) -> merkle.Frontier:
+        """The tree with what was appended; the log must have sealed it."""
+        tree = merkle.Frontier.decode(self.size, self.frontier)
+        tree.extend(entry.leaf for entry in self.entries)
+        return tree
 
     @property
     def next_revision(self) -> int:
@@ -233,7 +240,7 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
     """Lock the heads in id order and read the database's clock, never earlier than the last entry's time."""
     marks = ", ".join(["%s"] * len(log_ids))
     sql = (
-        "SELECT h.log_id, l.uuid, h.size, h.frontier, h.revision, h.time FROM audit_head h"
+        "SELECT h.log_id, l.uuid, l.origin, l.epoch, h.size, h.frontier, h.revision, h.time FROM audit_head h"
         f" JOIN audit_log l ON l.id = h.log_id WHERE h.log_id IN ({marks}) ORDER BY h.log_id"
     )
     if connection.vendor == "postgresql":
@@ -245,12 +252,20 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
             raise NoSuchLog(f"No head for one of the logs {list(log_ids)}; run manage.py migrate.")
     now = database_time()
     heads = {}
-    for log_id, uuid, size, frontier, revision, time in rows:
+    for log_id, uuid, origin, epoch, size, frontier, revision, time in rows:
         if isinstance(time, str):
             time = datetime.fromisoformat(time)
         now = max(now, time if time.tzinfo else time.replace(tzinfo=UTC))
-        heads[log_id] = HeadState(log_id, dashed(uuid), size, bytes(frontier), revision)
+        heads[log_id] = HeadState(
+            log_id, dashed(uuid), in_epoch(origin, epoch), size, bytes(frontier), revision
+        )
     return heads, now
+
+
+def in_epoch(origin: str, epoch: int) -> str:
+    """A log's name in checkpoints and receipts. A later epoch is another log to a witness, which would rightly refuse
+    one that became shorter."""
+    return f"{origin}/{epoch}" if epoch else origin
 
 
 def database_time() -> datetime:
@@ -282,10 +297,9 @@ def flush(writer: Writer) -> None:
         if not head.entries:
             continue
         head.seal()
-        frontier = merkle.Frontier.decode(head.size, head.frontier)
+        frontier = head.tree()
         for entry in head.entries:
             body = entry.body
-            frontier.append(entry.leaf)
             entries.append((head.log_id, body["index"], body["type"], now, body["actor"], body["agent"],
                             body["tool"][:200], body["resource"][:200], body["outcome"], body["session"],
                             entry.encoded, entry.leaf))  # fmt: skip
