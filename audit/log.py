@@ -62,6 +62,7 @@ class HeadState:
     revision: int
     entries: list[Appended] = field(default_factory=list)
     changes: list[tuple[str, int]] = field(default_factory=list)
+    grown: merkle.Frontier | None = None
 
     def seal(self) -> None:
         """Encode and hash what was appended, so that receipts can be written in the same transaction."""
@@ -73,10 +74,11 @@ class HeadState:
                 entry.leaf = merkle.leaf_hash(entry.encoded)
 
     def tree(self) -> merkle.Frontier:
-        """The tree with what was appended; the log must have sealed it."""
-        tree = merkle.Frontier.decode(self.size, self.frontier)
-        tree.extend(entry.leaf for entry in self.entries)
-        return tree
+        """The tree with what was appended and sealed. Made once, by the flush: nothing is appended after it."""
+        if self.grown is None:
+            self.grown = merkle.Frontier.decode(self.size, self.frontier)
+            self.grown.extend(entry.leaf for entry in self.entries)
+        return self.grown
 
     @property
     def next_revision(self) -> int:

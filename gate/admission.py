@@ -17,6 +17,8 @@ from django.conf import settings
 from django.db import DataError, Error, IntegrityError, ProgrammingError, connection
 
 from audit import log
+from audit.envelopes import SealedOtherwise
+from audit.keys import BadKeyFile
 from governance import checks
 from governance.requests import Answer, Problem, Request
 
@@ -183,7 +185,7 @@ def is_everybodys(error: Exception) -> bool:
     """Whether judging the requests one by one would only fail again: the database is away, full, read-only, broken."""
     if isinstance(error, Error):
         return not isinstance(error, OF_ONE_REQUEST)
-    return isinstance(error, log.NoSuchLog | checks.Overtaken)
+    return isinstance(error, log.NoSuchLog | checks.Overtaken | BadKeyFile | SealedOtherwise)
 
 
 def is_conflict(error: Exception) -> bool:

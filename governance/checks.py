@@ -11,7 +11,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from audit import log
+import msgspec
+
+from audit import log, receipts
+from audit.notes import Signer
 from billing.budgets import Ledger
 from governance import inquiries, reports, snapshot
 from governance.decide import Facts, Question, Verdict, decide
@@ -50,16 +53,35 @@ def admit(
     ``gone`` tells by its place whether a request's caller was refused while the batch waited for the lock: such a
     request is not judged, so that the log allows nothing that was answered with a refusal."""
     current = snapshot.prepare(log_id)
+    signer = receipts.signer()
     for _ in range(TRIES):
         try:
             with log.write(log_id) as entries:
                 current.catch_up(entries.head())
                 batch = Batch(current, entries)
                 answers = batch.run(requests, gone)
-            return [answer.encode() if isinstance(answer, Draft | Answered) else answer for answer in answers]
+            return with_receipts(answers, entries.head(), signer)
         except snapshot.Behind:
             current = snapshot.prepare(log_id, refresh=True)
     raise Overtaken(f"The configuration of log {log_id} changed {TRIES} times while it was read.")
+
+
+def with_receipts(
+    answers: Sequence[Answer | Draft | Answered], head: log.HeadState, signer: Signer
+) -> list[Answer]:
+    """The answers as they are sent. What the gate signs of the committed head goes into each receipt, which stands
+    last in its answer; an answer that was given before gets today's, since the log still holds its entry."""
+    told: list[Answer] = []
+    ending = b""
+    for answer in answers:
+        if isinstance(answer, Draft | Answered):
+            if not ending:
+                note = receipts.signed(signer, head.origin, head.tree())
+                ending = b',"checkpoint":' + msgspec.json.encode(note) + b"}}"
+            told.append(answer.encode().removesuffix(b"}}") + ending)
+        else:
+            told.append(answer)
+    return told
 
 
 class Batch:

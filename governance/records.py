@@ -49,11 +49,12 @@ class Draft:
     encoded: bytes = b""
 
     def encode(self) -> bytes:
-        """The answer as JSON, its receipt filled in; the log must have sealed the entry."""
+        """The answer as JSON, its receipt filled in and last in it; the log must have sealed the entry."""
         if not self.encoded:
             if self.appended is not None:
                 receipt = self.answer["receipt"]
                 receipt["index"], receipt["leaf"] = self.appended.index, self.appended.leaf.hex()
+            self.answer["receipt"] = self.answer.pop("receipt")
             self.encoded = msgspec.json.encode(self.answer)
         return self.encoded
 
@@ -105,7 +106,7 @@ class Records:
             "budget": None,
             "policy": current.policy,
             "revision": current.revision,
-            "receipt": {"log": f"{settings.PUBLIC_URL}/ws/{current.log_uuid}", "index": 0, "leaf": ""},
+            "receipt": {"log": self.entries.head().origin, "index": 0, "leaf": ""},
         }
         if request.dry_run:
             answer["dry_run"] = True

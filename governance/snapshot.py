@@ -70,7 +70,6 @@ class Snapshot:
         self.standing = row.standing
         self.observe_until = row.observe_until
         self.epoch = row.epoch
-        self.log_uuid = str(row.log.uuid)
         installation = Installation.objects.first()
         self.installation_standing = installation.standing if installation else "active"
         self.installation_observe_until = installation.observe_until if installation else None
