@@ -443,7 +443,8 @@ class Countersign:
     url, key: default to COUNTERSIGN_URL and COUNTERSIGN_KEY. timeout: seconds for one question, its one
     repetition included. session: the default session of checks. sole_user_of_key: promise that no other
     process uses this key, and `on_gap(expected, got)` is called when the agent's decision numbers skip one;
-    processes that share a key share its numbers, so that gaps mean nothing to them. Raises Misused.
+    processes that share a key share its numbers, so that gaps mean nothing to them. receipts: a file to which each
+    answer's receipt is added, by default the one that COUNTERSIGN_RECEIPTS names, if any. Raises Misused.
     """
 
     def __init__(
@@ -456,6 +457,7 @@ class Countersign:
         allow_http: bool = False,
         sole_user_of_key: bool = False,
         on_gap: Callable[[int, int], None] = _warn_of_gap,
+        receipts: str | os.PathLike[str] | None = None,
     ) -> None:
         url, key = url or os.environ.get("COUNTERSIGN_URL"), key or os.environ.get("COUNTERSIGN_KEY")
         if not url or not key:
@@ -464,6 +466,7 @@ class Countersign:
         self.timeout, self.session = timeout, session
         self.unreported: deque[Unreported] = deque(maxlen=1000)
         self._on_gap = on_gap if sole_user_of_key else None
+        self._receipts = receipts or os.environ.get("COUNTERSIGN_RECEIPTS")
         self._lock = threading.Lock()
         self._given: OrderedDict[str, _Given] = OrderedDict()  # by decision id, and open allows by question
         self._last_seq: int | None = None
@@ -507,6 +510,7 @@ class Countersign:
             decision = _decision(raw, answer, tool, dry_run, approval)
             self._recognize(decision, _fingerprint(call), call_id, approval)
             seq = decision.agent_seq
+            self._keep_receipt(decision)
         finally:
             self._count(seq)
         return decision
@@ -663,6 +667,21 @@ class Countersign:
                 self._given[question] = given
             while len(self._given) > REMEMBERED:
                 self._given.popitem(last=False)
+
+    def _keep_receipt(self, decision: Decision) -> None:
+        """Add the receipt to the file, as one line and in one write: threads and processes may share the file. What
+        was allowed is not refused because a disk is full."""
+        if not self._receipts or decision.receipt is None:
+            return
+        kept = {"decision": decision.id, "agent_seq": decision.agent_seq, "receipt": decision.receipt}
+        try:
+            file = os.open(self._receipts, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(file, json.dumps(kept).encode() + b"\n")
+            finally:
+                os.close(file)
+        except OSError as error:
+            warnings.warn(f"The receipt of {decision.id} could not be kept: {error}", stacklevel=3)
 
     def _count(self, seq: int | None) -> None:
         """Look for skipped numbers when no other check is under way: threads' answers overtake each other."""

@@ -1,8 +1,10 @@
 """What the client sends and reads, alone and while people decide."""
 
+import json
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,3 +208,23 @@ def test_threads_that_overtake_each_other_are_no_gap() -> None:
         overtaken.set()
         slow.join()
     assert gaps == []
+
+
+def test_receipts_are_kept_line_by_line(tmp_path: Path) -> None:
+    file = tmp_path / "receipts.jsonl"
+    with Server(script(response(allow(1)), response(allow(2)))) as server:
+        client = asking(server, receipts=file)
+        decisions = [client.check("read"), client.check("read")]
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [each["receipt"] for each in kept] == [decision.receipt for decision in decisions]
+    assert [(each["decision"], each["agent_seq"]) for each in kept] == [
+        (each.id, each.agent_seq) for each in decisions
+    ]
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_receipt_that_cannot_be_kept_is_a_warning_and_no_refusal(tmp_path: Path) -> None:
+    with Server(script(response(allow(1)))) as server:
+        client = asking(server, receipts=tmp_path)
+        with pytest.warns(UserWarning, match="could not be kept"):
+            assert client.check("read").allowed
