@@ -22,9 +22,10 @@ COSIGNATURE = 4  # cosignature/v1
 LONGEST_NOTE = 1_000_000  # bytes, as Go's note package has it
 MOST_SIGNATURES = 100
 LONGEST_SIZE = 19  # digits: a size is below 2**63
+PRIVATE = "PRIVATE+KEY"  # begins a signer key as Go's note package writes it
 DASH = "— "  # em dash and space begin a signature line
 # A key's name stands in lines whose parts are separated by spaces and plus signs.
-NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,255}")
+NAME = re.compile(r"[^\s+\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 SIZE = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -72,6 +73,26 @@ class Signer:
     name: str
     private: Ed25519PrivateKey
     kind: int = ED25519
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``PRIVATE+KEY+<name>+<hex key id>+<base64 key>``, the form of Go's note package. Raises NoteError."""
+        parts = text.strip().split("+", 4)
+        if len(parts) != 5 or "+".join(parts[:2]) != PRIVATE or not NAME.fullmatch(parts[2]):
+            raise NoteError(f"A signer key is {PRIVATE}+<name>+<key id>+<base64 of the key>.")
+        raw = decode(parts[4], "A signer key")
+        if len(raw) != 33 or raw[0] not in (ED25519, COSIGNATURE):
+            raise NoteError("The key is neither of Ed25519 nor of Ed25519 cosignatures.")
+        found = cls(parts[2], Ed25519PrivateKey.from_private_bytes(raw[1:]), raw[0])
+        if parts[3] != found.verifier.key_id.hex():
+            raise NoteError("The key does not have the id that stands before it: it was not copied whole.")
+        return found
+
+    @property
+    def secret(self) -> str:
+        """What ``parse`` reads. It is the key itself."""
+        encoded = base64.b64encode(bytes([self.kind]) + self.private.private_bytes_raw()).decode()
+        return f"{PRIVATE}+{self.name}+{self.verifier.key_id.hex()}+{encoded}"
 
     @property
     def verifier(self) -> Verifier:
@@ -135,6 +156,8 @@ class Note:
             if verifier.kind == COSIGNATURE:
                 time, raw = int.from_bytes(raw[:8], "big"), raw[8:]
             signed = cosigned(self.text, time) if verifier.kind == COSIGNATURE else self.text.encode()
+            if time >= 2**63:
+                raise NoteError(f"The signature of {verifier.name} names a time that cannot be.")
             try:
                 Ed25519PublicKey.from_public_bytes(verifier.key).verify(raw, signed)
             except (InvalidSignature, ValueError):
