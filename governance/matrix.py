@@ -1,15 +1,13 @@
 """Who can do what: the grants of a workspace's agents, each with when it was last used and by which tools it can be."""
 
-import csv
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import StringIO
 
 from audit import log
 from audit.log import stamp
+from audit.spreadsheets import written
 from governance.last_use import last_touches, last_uses
 from workspaces.access.matrix import Asked, Line, agents_asked, lines_of
 from workspaces.models import Agent, Resource, Tool, Workspace
@@ -19,7 +17,6 @@ PAGE = 100  # lines of a page, and what is left of its last agent
 LOOKED_THROUGH = 500  # agents of which a page may find nothing, before it says so and offers to go on
 COLUMNS = ["agent", "agent id", "action", "tool", "resource", "pattern", "through role", "expires", "granted by",
            "granted", "last used", "tools that can"]  # fmt: skip
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would run, at a cell's beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +148,3 @@ def time(at: datetime | None, otherwise: str) -> str:
     """A time in UTC, or what its absence means."""
     return stamp(at) if at else otherwise
 
-
-def written(rows: Iterable[list[str]]) -> str:
-    """Lines of CSV in which no cell is a formula. All are quoted: where a semicolon separates, one in a name would
-    otherwise begin another cell."""
-    text = StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(
-        ["'" + cell if is_formula(cell) else cell for cell in row] for row in rows
-    )
-    return text.getvalue()
-
-
-def is_formula(cell: str) -> bool:
-    """Whether some spreadsheet would calculate a cell; some pass over blanks, and some take full-width signs."""
-    return unicodedata.normalize("NFKC", cell).lstrip().startswith(FORMULA) or cell.startswith(
-        ("\t", "\r", "\n")
-    )

@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 
-from governance.matrix import written
+from audit.spreadsheets import written
 
 
 @pytest.mark.parametrize(
