@@ -48,6 +48,7 @@ def configuration_of(workspace: Workspace) -> Configuration:
                 "name": workspace.name,
                 "timezone": workspace.timezone,
                 "two_people": workspace.two_people,
+                "retention_days": workspace.retention_days,
             }
         },
         "person": people_of(workspace),

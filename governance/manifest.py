@@ -104,6 +104,7 @@ class Manifest:
     name: str | None = None
     timezone: str | None = None
     two_people: bool | None = None
+    retention_days: int | None = None
     people: dict[str, PersonEntry] = field(default_factory=dict)
     groups: dict[str, GroupEntry] = field(default_factory=dict)
     lists: dict[str, ListEntry] = field(default_factory=dict)

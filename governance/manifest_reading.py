@@ -27,8 +27,8 @@ from governance.rules import RuleErrors, parse_rules
 from workspaces.declarations import DeclarationError, Risk, parse_declaration
 from workspaces.models import Membership
 
-SECTIONS = ("workspace", "name", "timezone", "two_people", "people", "groups", "lists", "tools", "resources",
-            "roles", "agents", "policy", "budgets")  # fmt: skip
+SECTIONS = ("workspace", "name", "timezone", "two_people", "retention_days", "people", "groups", "lists", "tools",
+            "resources", "roles", "agents", "policy", "budgets")  # fmt: skip
 AGENT_FIELDS = ("name", "owner", "purpose", "labels", "risk_tier", "acts_for", "isolated_runs",
                 "sessions_per_hour", "roles", "until", "grants")  # fmt: skip
 
@@ -49,6 +49,7 @@ def parse(raw: bytes) -> Manifest:
         name=top.text("name") or None,
         timezone=top.text("timezone") or None,
         two_people=top.flag("two_people"),
+        retention_days=top.whole("retention_days"),
         problems=problems,
     )
     for section in (read_people, read_catalog, read_agents, read_policy, read_budgets):

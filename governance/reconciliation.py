@@ -78,6 +78,7 @@ def begin(manifest: Manifest, *, actor: str, prune: bool) -> Run:
                 name=manifest.name or "",
                 timezone=manifest.timezone or "UTC",
                 two_people=manifest.two_people or False,
+                retention_days=manifest.retention_days or tenancy.USUAL_RETENTION,
                 actor=actor,
             )
         except ValidationError as error:
@@ -138,6 +139,8 @@ def change_settings(run: Run) -> None:
         settings["timezone"] = manifest.timezone
     if manifest.two_people is not None:
         settings["two_people"] = manifest.two_people
+    if manifest.retention_days is not None:
+        settings["retention_days"] = manifest.retention_days
     try:
         tenancy.change_workspace(run.workspace, actor=run.actor, **settings)
     except ValidationError as error:

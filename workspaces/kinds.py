@@ -19,6 +19,8 @@ SENTENCES = {
     "workspaces.person.refused": "Somebody gave a wrong password.",
     "workspaces.person.locked_out": "Somebody gave too many wrong passwords and is locked out for an hour.",
     "workspaces.glass.broken": "{actor} gave an operator of the installation an hour to look into the workspace.",
+    "workspaces.hold.placed": "{actor} put the workspace on legal hold.",
+    "workspaces.hold.released": "{actor} released a legal hold.",
     "workspaces.link.created": "{actor} made a one-time sign-in link for a person.",
     "workspaces.token.created": "{actor} created a token for the API.",
     "workspaces.token.revoked": "{actor} revoked a token for the API.",
@@ -81,6 +83,7 @@ def register_places_and_people() -> None:
         private=REASON,
         touches=lambda row: ("workspace", row.pk),
     )
+    register_kind(models.LegalHold, rows_of=rows(models.LegalHold, INSIDE), private=("reason",))
     register_kind(models.BrokenGlass, rows_of=rows(models.BrokenGlass, INSIDE), private=("reason",))
     model: type[Model]
     for model, path in (

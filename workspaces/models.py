@@ -15,9 +15,11 @@ from knox.models import AbstractAuthToken
 from audit.models import Log
 from workspaces.declarations import Action, ResourceTemplate, Risk, ToolDeclaration
 from workspaces.identifiers import public_id
+from workspaces.permissions import PERMISSIONS
 
 ACTIONS = [(action.value, action.value) for action in Action]
 RISKS = [(risk.value, risk.value) for risk in Risk]
+SHORTEST_RETENTION = 183  # days; six months, EU AI Act Art. 19 and 26
 
 
 def id_field(prefix: str) -> "models.CharField[str, str]":
@@ -129,26 +131,18 @@ class Workspace(models.Model):
     standing_reason = models.CharField(max_length=500, blank=True)
     observe_until = models.DateTimeField(null=True, blank=True)
     epoch = models.PositiveIntegerField(default=0, help_text="Bumped by each containment step.")
+    retention_days = models.PositiveIntegerField(
+        default=400,
+        help_text="Days after which entries of decisions, and what was said in them, are deleted.",
+    )
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        permissions = [
-            ("view_content", "See arguments and messages"),
-            ("view_content_own_agents", "See arguments and messages of own agents"),
-            ("decide", "Decide approvals"),
-            ("tighten", "Tighten containment"),
-            ("tighten_own_agents", "Tighten containment of own agents"),
-            ("loosen", "Loosen containment"),
-            ("manage_agents", "Manage agents"),
-            ("manage_tools", "Manage tools and resources"),
-            ("draft_policy", "Draft policies"),
-            ("publish_policy", "Publish policies"),
-            ("manage_members", "Manage members"),
-            ("manage_budgets", "Manage budgets"),
-            ("view_log", "Read the log"),
-            ("export_log", "Export the log"),
-            ("legal_hold", "Put data on legal hold"),
-            ("erase", "Erase personal data"),
+        permissions = PERMISSIONS
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(retention_days__gte=SHORTEST_RETENTION), name="retention_is_long_enough"
+            )
         ]
 
     def __str__(self) -> str:
@@ -159,6 +153,21 @@ class WorkspacePermission(UserObjectPermissionBase):
     """guardian's direct row: what one person may do in one workspace; derived from their roles."""
 
     content_object = models.ForeignKey(Workspace, models.CASCADE)
+
+
+class LegalHold(models.Model):
+    """While one stands, nothing of its workspace's log is pruned, and erasures wait."""
+
+    public_id = id_field("hold")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="legal_holds")
+    reason = models.CharField(max_length=500)
+    started_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    started = models.DateTimeField()
+    released_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    released = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"legal hold since {self.started:%F}"
 
 
 class BrokenGlass(models.Model):

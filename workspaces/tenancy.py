@@ -9,7 +9,10 @@ from django.db import transaction
 from audit import log
 from audit.models import Log
 from workspaces.changes import Applied, Change, Guarded, assign
-from workspaces.models import Installation, Workspace
+from workspaces.models import SHORTEST_RETENTION, Installation, Workspace
+
+USUAL_RETENTION = 400  # days
+LONGEST_RETENTION = 36_500
 
 
 class WorkspaceSettings(TypedDict, total=False):
@@ -18,6 +21,7 @@ class WorkspaceSettings(TypedDict, total=False):
     name: str
     timezone: str
     two_people: bool
+    retention_days: int
 
 
 def install(*, actor: str) -> Installation:
@@ -32,7 +36,13 @@ def install(*, actor: str) -> Installation:
 
 
 def create_workspace(
-    slug: str, *, name: str = "", timezone: str = "UTC", two_people: bool = False, actor: str
+    slug: str,
+    *,
+    name: str = "",
+    timezone: str = "UTC",
+    two_people: bool = False,
+    retention_days: int = USUAL_RETENTION,
+    actor: str,
 ) -> Workspace:
     """A new workspace with a log of its own, and an entry in the installation's log as well.
 
@@ -44,7 +54,12 @@ def create_workspace(
         own = log.create_log(Log.Kind.WORKSPACE)
         with log.write(installation, own.pk) as entries:
             workspace = Workspace(
-                slug=slug, name=name or slug, timezone=timezone, two_people=two_people, log=own
+                slug=slug,
+                name=name or slug,
+                timezone=timezone,
+                two_people=two_people,
+                retention_days=retention_days,
+                log=own,
             )
             check(workspace)
             workspace.save()
@@ -81,6 +96,13 @@ def change_workspace(
 
 def check(workspace: Workspace) -> None:
     """Raise ValidationError for a row that cannot stand."""
+    if not SHORTEST_RETENTION <= workspace.retention_days <= LONGEST_RETENTION:
+        raise ValidationError(
+            {
+                "retention_days": f"Entries are kept {SHORTEST_RETENTION} to {LONGEST_RETENTION} days; "
+                "choose a number between."
+            }
+        )
     try:
         ZoneInfo(workspace.timezone)
     except (ZoneInfoNotFoundError, ValueError):

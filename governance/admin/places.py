@@ -27,7 +27,7 @@ class WorkspaceForm(ActingForm):
 
     class Meta:
         model = Workspace
-        fields = ["name", "timezone", "two_people"]
+        fields = ["name", "timezone", "two_people", "retention_days"]
 
     def apply(self, values: dict[str, Any]) -> Model:
         return tenancy.change_workspace(
@@ -35,6 +35,7 @@ class WorkspaceForm(ActingForm):
             name=values["name"],
             timezone=values["timezone"],
             two_people=values["two_people"],
+            retention_days=values["retention_days"],
             actor=self.actor,
         ).row
 
@@ -49,7 +50,7 @@ class WorkspaceAdmin(StandingPages, ScopedAdmin):
     list_display = ["name", "slug", "shown_standing", "two_people"]
     list_filter = []
     ordering = ["name"]
-    fields = ["slug", "name", "timezone", "two_people"]
+    fields = ["slug", "name", "timezone", "two_people", "retention_days"]
     readonly_fields = ["slug"]
     change_form_template = "admin/portal/workspace.html"
 

@@ -218,6 +218,7 @@ PLAIN: dict[str, str] = {
     "reason": "words",
     "repeats": "0",
     "resource": "",
+    "retention_days": "500",
     "return": "",
     "reversible": "on",
     "risk": "low",

@@ -21,7 +21,15 @@ from workspaces.access import tokens, workspaces_for
 from workspaces.access.scoping import permissions_in
 from workspaces.api.fields import MemberField
 from workspaces.api.views import SIGNED_IN, VIEW, NamedListing, OneNamed, PersonView, WorkspaceView, found
-from workspaces.models import ApiToken, Membership, ReviewerGroup, Standing, User, Workspace
+from workspaces.models import (
+    SHORTEST_RETENTION,
+    ApiToken,
+    Membership,
+    ReviewerGroup,
+    Standing,
+    User,
+    Workspace,
+)
 
 MANAGE = "manage_members"
 
@@ -34,6 +42,11 @@ class WorkspaceDocument(Exact):
     name = serializers.CharField(max_length=200)
     timezone = serializers.CharField(max_length=64, help_text="Such as Europe/Berlin.")
     two_people = serializers.BooleanField()
+    retention_days = serializers.IntegerField(
+        min_value=SHORTEST_RETENTION,
+        max_value=tenancy.LONGEST_RETENTION,
+        help_text="Days after which what the log keeps of decisions is deleted.",
+    )
     standing = serializers.ChoiceField(Standing.choices, read_only=True)
     standing_reason = serializers.CharField(read_only=True)
     log = serializers.UUIDField(source="log.uuid", read_only=True)
