@@ -147,4 +147,3 @@ def cells(row: Row, names: dict[str, str]) -> list[str]:
 def time(at: datetime | None, otherwise: str) -> str:
     """A time in UTC, or what its absence means."""
     return stamp(at) if at else otherwise
-
