@@ -8,6 +8,7 @@ class AuditConfig(AppConfig):
     name = "audit"
 
     def ready(self) -> None:
-        from audit import log
+        from audit import log, owed, postings
 
         post_migrate.connect(log.ensure_installation_log, sender=self)
+        owed.periodic(postings.index_new)

@@ -22,7 +22,6 @@ import orjson
 from django.db.models import F, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from audit import owed
 from audit.models import Entry, Head, Indexed, Posting
 
 BLOCK = 4096  # entries
@@ -107,7 +106,6 @@ def width_of(level: int) -> int:
     return BLOCK * FACTOR if level == WIDE else BLOCK
 
 
-@owed.periodic
 def index_new() -> int:
     """Index what has grown by a block or more, for at most ROUND seconds; returns how many blocks that were."""
     until, done = time.monotonic() + ROUND, 0
