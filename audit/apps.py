@@ -8,7 +8,12 @@ class AuditConfig(AppConfig):
     name = "audit"
 
     def ready(self) -> None:
-        from audit import log, owed, postings
+        from audit import delivery, exports, log, owed, postings, streams
 
+        streams.register()
         post_migrate.connect(log.ensure_installation_log, sender=self)
         owed.periodic(postings.index_new)
+        owed.performer(exports.SLICE, aside=True)(exports.go_on)
+        owed.periodic(exports.expire_due)
+        owed.performer(streams.TEST, aside=True)(delivery.send_test)
+        owed.performer(streams.AGAIN, aside=True)(delivery.send_dead_letters)

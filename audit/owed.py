@@ -26,6 +26,7 @@ LONGEST_RETRY = 3600
 CROWD = 32  # rows looked at beyond the limit, since other workers claim the first ones too
 
 performers: dict[str, Performer] = {}
+kinds_aside: set[str] = set()  # kinds that may take long: a thread of their own performs them
 periodics: dict[str, Periodic] = {}
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,14 @@ class InTransaction(RuntimeError):
     """Something was to be performed inside a transaction, where mail and files have no place."""
 
 
-def performer(kind: str) -> Callable[[Performer], Performer]:
+def performer(kind: str, *, aside: bool = False) -> Callable[[Performer], Performer]:
     """Register the function that performs rows of a kind. It gets the payload, may return a line that tells
-    what it did, and raises when the row is to be tried again."""
+    what it did, and raises when the row is to be tried again. What may take long is performed ``aside``."""
 
     def register(function: Performer) -> Performer:
         performers[kind] = function
+        if aside:
+            kinds_aside.add(kind)
         return function
 
     return register
@@ -60,14 +63,17 @@ def owe(kind: str, payloads: Iterable[dict[str, Any]], *, due: datetime) -> list
     return Owed.objects.bulk_create(Owed(kind=kind, payload=payload, due=due) for payload in payloads)
 
 
-def claim(limit: int, *, at: datetime | None = None) -> list[Owed]:
-    """Lease up to ``limit`` due rows; each row goes to one of all the workers that ask at once.
+def claim(limit: int, *, at: datetime | None = None, aside: bool | None = None) -> list[Owed]:
+    """Lease up to ``limit`` due rows; each row goes to one of all the workers that ask at once. ``aside``: only what
+    is performed aside, or only what is not.
 
     New rows come before those that failed, so that a dead mail server holds nothing else up.
     """
     at = at or database_time()
     unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
     due = Owed.objects.filter(unleased, done_at__isnull=True, due__lte=at)
+    if aside is not None:
+        due = due.filter(kind__in=kinds_aside) if aside else due.exclude(kind__in=kinds_aside)
     claimed: list[Owed] = []
     for row in due.order_by("attempts", "due", "pk")[: limit + CROWD]:
         if len(claimed) == limit:

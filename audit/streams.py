@@ -1,0 +1,205 @@
+"""Streams: a workspace's log sent on as it grows, to whoever keeps watch. What they are; ``delivery`` sends.
+
+A stream is configuration: every change of one is an entry. Who may change them (``export_log`` and ``publish_policy``,
+which owners and compliance officers hold together) is asked by who calls.
+"""
+
+import os
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from audit import destinations, keys, log, owed, webhooks
+from audit.models import Stream, StreamCursor
+from audit.registry import register_kind, register_types
+
+TEST, AGAIN = "audit.stream.test", "audit.stream.again"
+NONCE = 12
+MOST = 20  # streams of a log
+LONGEST_NAME = 100
+Kind, Format = Stream.Kind, Stream.Format
+SENTENCES = {
+    "audit.export.requested": "{actor} asked for an export of the log: {outcome}.",
+    "audit.export.downloaded": "{actor} downloaded an export of the log: {outcome}.",
+    "audit.stream.created": "{actor} set up a stream of the log: {outcome}.",
+    "audit.stream.changed": "{actor} changed a stream of the log: {outcome}.",
+    "audit.stream.removed": "{actor} removed a stream of the log: {outcome}.",
+}
+
+
+class StreamRefused(ValueError):
+    """A stream that cannot be so; the message says what to do."""
+
+    code, status = "stream_refused", 409
+
+
+def register() -> None:
+    """Make entry types and configuration known, once, when the app is ready."""
+    register_types(SENTENCES)
+    register_kind(
+        Stream,
+        rows_of=lambda log_id: Stream.objects.filter(log_id=log_id),
+        private=("name", "url", "secret"),  # an address may hold a token
+        touches=lambda row: ("stream", row.pk),
+    )
+
+
+def create(
+    log_id: int,
+    *,
+    name: str,
+    kind: str,
+    actor: str,
+    url: str = "",
+    format: str = Format.JSONL,
+    from_start: bool = False,
+) -> tuple[Stream, str]:
+    """A new stream and its secret as it is shown this once (empty for a file). It begins with the next entry, or
+    ``from_start``. Raises StreamRefused, NotAllowed."""
+    name = name.strip()
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise StreamRefused(f"Give the stream a name of at most {LONGEST_NAME} characters.")
+    if kind not in Kind.values or format not in Format.values:
+        raise StreamRefused("There is no such kind or format of stream.")
+    if kind == Kind.WEBHOOK:
+        destinations.judged(url)
+    elif url or not settings.STREAM_FOLDER:
+        raise StreamRefused(
+            "A stream into a file takes no address, and the installation's operator must have set "
+            "COUNTERSIGN_STREAM_FOLDER."
+        )
+    secret = webhooks.new_secret() if kind == Kind.WEBHOOK else b""
+    with log.write(log_id) as entries:
+        if Stream.objects.filter(log_id=log_id).count() >= MOST:
+            raise StreamRefused(f"A log has at most {MOST} streams; remove one first.")
+        stream = Stream(log_id=log_id, name=name, kind=kind, url=url, format=format)
+        stream.secret = seal(stream, secret)
+        try:
+            with transaction.atomic():
+                stream.save()
+        except IntegrityError:
+            raise StreamRefused("There is a stream of this name here already.") from None
+        # The entry of its own beginning is the first that it sends.
+        first = 0 if from_start else entries.head().size + len(entries.head().entries)
+        StreamCursor.objects.create(stream=stream, next=first, due=entries.now)
+        entries.record("audit.stream.created", actor=actor, saved=[stream], outcome=kind, data=naming(stream))
+    return stream, webhooks.shown(secret) if secret else ""
+
+
+def pause(stream: Stream, *, actor: str) -> None:
+    """Send nothing until it is resumed. Raises StreamRefused where it is paused."""
+    set_paused(stream, True, actor=actor, outcome="paused")
+
+
+def resume(stream: Stream, *, actor: str) -> None:
+    """Go on where it was left, at once. Raises StreamRefused where it is not paused."""
+    set_paused(stream, False, actor=actor, outcome="resumed")
+    StreamCursor.objects.filter(stream=stream).update(due=timezone.now(), attempts=0)
+
+
+def set_paused(stream: Stream, paused: bool, *, actor: str, outcome: str) -> None:
+    """Pause or resume, and say how that came about."""
+    with log.write(stream.log_id) as entries:
+        row = Stream.objects.filter(pk=stream.pk).first()
+        if row is None or row.paused == paused:
+            raise StreamRefused("The stream is that already.")
+        row.paused = stream.paused = paused
+        row.save(update_fields=["paused"])
+        entries.record("audit.stream.changed", actor=actor, saved=[row], outcome=outcome, data=naming(row))
+
+
+def exchange_secret(stream: Stream, *, actor: str) -> str:
+    """Give a webhook another secret, which signs from the next message on; it is shown this once."""
+    secret = webhooks.new_secret()
+    with log.write(stream.log_id) as entries:
+        row = Stream.objects.filter(pk=stream.pk, kind=Kind.WEBHOOK).first()
+        if row is None:
+            raise StreamRefused("Only a webhook has a secret.")
+        row.secret = seal(row, secret)
+        row.save(update_fields=["secret"])
+        entries.record("audit.stream.changed", actor=actor, saved=[row], outcome="secret", data=naming(row))
+    return webhooks.shown(secret)
+
+
+def remove(stream: Stream, *, actor: str) -> None:
+    """End a stream; what it was to send yet is not sent. A file that it wrote stays."""
+    with log.write(stream.log_id) as entries:
+        row = Stream.objects.filter(pk=stream.pk).first()
+        if row is None:
+            return
+        entries.record("audit.stream.removed", actor=actor, removed=[row], outcome=row.kind, data=naming(row))
+        row.delete()
+
+
+def naming(stream: Stream) -> dict[str, Any]:
+    """Which stream an entry is about."""
+    return {"stream": stream.public_id, "format": stream.format}
+
+
+def ask_for_test(stream: Stream) -> None:
+    """Have the worker send a message that says it is a test; its outcome stands on the stream's page."""
+    StreamCursor.objects.filter(stream=stream).update(tested_at=None, test_result="Waiting for the worker.")
+    owed.owe(TEST, [{"stream": stream.pk}], due=timezone.now())
+
+
+def in_log(log_id: int) -> QuerySet[Stream]:
+    """A log's streams, each with its cursor and ``dead``: how many dead letters it has."""
+    dead = Count("dead_letters", filter=Q(dead_letters__sent_at=None))
+    return (
+        Stream.objects.filter(log_id=log_id)
+        .select_related("cursor", "log")
+        .annotate(dead=dead)
+        .order_by("pk")
+    )
+
+
+def past(log_id: int, index: int) -> QuerySet[Stream]:
+    """The log's streams that have sent an entry on."""
+    return Stream.objects.filter(log_id=log_id, cursor__next__gt=index)
+
+
+def health(stream: Stream, size: int) -> str:
+    """In a word how a stream is doing: ``paused``, ``failing``, ``behind`` or ``well``."""
+    cursor = stream.cursor
+    if stream.paused:
+        return "paused"
+    if cursor.failing_since is not None:
+        return "failing"
+    return "behind" if cursor.next < size else "well"
+
+
+def send_again(stream: Stream) -> int:
+    """Have the worker send a stream's dead letters once more; how many."""
+    waiting = stream.dead_letters.filter(sent_at=None).count()
+    if waiting:
+        owed.owe(AGAIN, [{"stream": stream.pk, "after": -1}], due=timezone.now())
+    return waiting
+
+
+def seal(stream: Stream, secret: bytes) -> bytes:
+    """A secret as it is stored: nonce and AES-256-GCM under the installation's key, bound to its stream."""
+    if not secret:
+        return b""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(keys.wrapping_key()).encrypt(nonce, secret, place_of(stream))
+
+
+def secret_of(stream: Stream) -> bytes:
+    """A stream's secret. Raises StreamRefused where it was sealed under another key."""
+    sealed = bytes(stream.secret)
+    try:
+        return AESGCM(keys.wrapping_key()).decrypt(sealed[:NONCE], sealed[NONCE:], place_of(stream))
+    except (InvalidTag, ValueError):
+        raise StreamRefused(
+            "The stream's secret is sealed under another installation key; restore that, or make a new secret."
+        ) from None
+
+
+def place_of(stream: Stream) -> bytes:
+    """Whose secret it is, as the seal names it."""
+    return f"countersign stream {stream.public_id}".encode()
