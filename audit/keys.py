@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.conf import settings
 
+from audit.files import create
+from audit.files import sync_folder as sync_folder
+
 INSTALLATION = "installation.key"
 RECEIPT = "receipt.key"
 CHECKPOINT = "checkpoint.key"
@@ -70,31 +73,9 @@ def read_or_make(name: str, made: bytes) -> bytes:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            make(path, made)
+            create(path, made)
         if path.stat().st_mode & 0o077:
             raise BadKeyFile(f"Others may read {path}; make it its owner's alone: chmod 600.")
         return path.read_bytes()
     except OSError as error:
         raise BadKeyFile(f"The key file cannot be read or made: {error}.") from error
-
-
-def make(path: Path, content: bytes) -> None:
-    """Write a new file whole, or leave the one that another process made first."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        partial.unlink()
