@@ -33,6 +33,10 @@ class NoteError(ValueError):
     """A note, key or checkpoint is not what C2SP says it is; the message tells what is wrong with it."""
 
 
+class SignatureError(NoteError):
+    """A signature line that cannot be read, or a false signature of a known key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """A public key under a name: what C2SP calls a verifier key (vkey). ``kind`` is ED25519 or COSIGNATURE."""
@@ -147,7 +151,7 @@ class Note:
 
     def signed_by(self, verifier: Verifier) -> int | None:
         """The time in seconds that a witness's signature says, 0 for a log's; None where the key signed nothing here.
-        Raises NoteError where a line claims to be of this key and is not: such a note is to be refused whole."""
+        Raises SignatureError where a line claims to be of this key and is not: such a note is to be refused whole."""
         found = None
         for each in self.signatures:
             if (each.name, each.key_id) != (verifier.name, verifier.key_id):
@@ -157,11 +161,11 @@ class Note:
                 time, raw = int.from_bytes(raw[:8], "big"), raw[8:]
             signed = cosigned(self.text, time) if verifier.kind == COSIGNATURE else self.text.encode()
             if time >= 2**63:
-                raise NoteError(f"The signature of {verifier.name} names a time that cannot be.")
+                raise SignatureError(f"The signature of {verifier.name} names a time that cannot be.")
             try:
                 Ed25519PublicKey.from_public_bytes(verifier.key).verify(raw, signed)
             except (InvalidSignature, ValueError):
-                raise NoteError(f"The signature of {verifier.name} is false.") from None
+                raise SignatureError(f"The signature of {verifier.name} is false.") from None
             found = time
         return found
 
@@ -212,13 +216,16 @@ def cosigned(text: str, time: int) -> bytes:
 
 
 def signature_of(line: str) -> Signature:
-    """Read one signature line. Raises NoteError."""
+    """Read one signature line. Raises SignatureError."""
     name, space, encoded = line.removeprefix(DASH).partition(" ")
     if not line.startswith(DASH) or not space or not NAME.fullmatch(name):
-        raise NoteError("A signature line is an em dash, a name and base64, with single spaces between.")
-    raw = decode(encoded, "A signature")
+        raise SignatureError("A signature line is an em dash, a name and base64, with single spaces between.")
+    try:
+        raw = decode(encoded, "A signature")
+    except NoteError as error:
+        raise SignatureError(str(error)) from None
     if len(raw) < 5:
-        raise NoteError("A signature has four bytes of key id, and then at least one.")
+        raise SignatureError("A signature has four bytes of key id, and then at least one.")
     return Signature(name, raw[:4], raw[4:])
 
 

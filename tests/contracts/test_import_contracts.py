@@ -29,6 +29,8 @@ PLANTED = [
     ("billing.planted", "from rest_framework import status", "Only an api"),
     ("audit.planted", "from starlette.responses import Response", "Only gate imports starlette"),
     ("audit.verify", "from django.db import models", "audit.verify runs without Django"),
+    ("audit.witness.ledger", "from django.conf import settings", "A witness, and what it stands on"),
+    ("audit.policy", "from audit import log", "A witness, and what it stands on"),
 ]
 
 
