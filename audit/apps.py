@@ -8,8 +8,9 @@ class AuditConfig(AppConfig):
     name = "audit"
 
     def ready(self) -> None:
-        from audit import delivery, exports, log, owed, postings, streams
+        from audit import delivery, exports, kinds, log, owed, postings, streams
 
+        kinds.register()
         streams.register()
         post_migrate.connect(log.ensure_installation_log, sender=self)
         owed.periodic(postings.index_new)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
+from audit import heads
 from tests.cast import Cast, assemble
 from workspaces.models import Agent, User, Workspace
 
@@ -18,6 +19,20 @@ def quick_passwords() -> Iterator[None]:
     """A hash that is made to be slow takes longer than the rest of a test; servers under test keep theirs."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys of this run alone; servers under test have folders of their own."""
+    with override_settings(KEYS_DIR=tmp_path_factory.mktemp("keys")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_heads_of_other_tests() -> Iterator[None]:
+    """The publisher remembers logs outside the database; those of a test are gone after it."""
+    yield
+    heads.path().unlink(missing_ok=True)
 
 
 @pytest.fixture

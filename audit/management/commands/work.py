@@ -1,4 +1,4 @@
-"""manage.py work: performs what is owed, and sweeps what is due."""
+"""manage.py work: performs what is owed, sweeps what is due, and publishes checkpoints."""
 
 import signal
 import threading
@@ -9,14 +9,14 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connections
 
-from audit import heartbeats, owed
+from audit import heartbeats, owed, publishing
 
 ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
 LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
 
 
 class Command(BaseCommand):
-    help = "Send mail, start approvals, expire what is due: run one, or on PostgreSQL as many as you like."
+    help = "Send mail, start approvals, expire what is due, sign checkpoints. On PostgreSQL run as many as you like."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="Do everything that is due, then stop.")
@@ -30,12 +30,16 @@ class Command(BaseCommand):
             self.pulse.beat()
             self.perform_due(until=None)
             self.sweep()
+            publishing.Publisher().round(publishing.AT_ONCE)
             return
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
         self.tell("Working; stop with SIGTERM.")
+        publisher = publishing.Thread(stop)
+        publisher.start()
         self.work(stop, options["interval"])
+        publisher.join()
         self.tell("Stopped.")
 
     def work(self, stop: threading.Event, interval: float) -> None:
