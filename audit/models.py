@@ -177,6 +177,21 @@ class Timestamp(models.Model):
         return f"{self.authority} at {self.time:%F %T}"
 
 
+class Witness(models.Model):
+    """Who confirms checkpoints from outside, and how they answer: witnesses by the names of their keys, the time stamp
+    authority by its address. Kept by the worker, for people to see."""
+
+    name = models.CharField(max_length=255, primary_key=True)
+    due = models.DateTimeField(help_text="Not asked before; a worker that asks sets it ahead.")
+    answered = models.DateTimeField(null=True, help_text="When it last confirmed something.")
+    failing = models.DateTimeField(null=True, help_text="Since when it has not.")
+    error = models.CharField(max_length=300, blank=True)
+    contradicts = models.BooleanField(default=False, help_text="It has seen another history.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Tile(models.Model):
     """Up to 256 consecutive hashes of one level of a log's tree (C2SP tlog-tiles, height 8). Only the last of a level
     grows; a full one never changes."""
