@@ -1,6 +1,7 @@
 """Installations of their own for tests of faults: one a module and database."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def on_postgres(
 
     def copy(folder: Path) -> Installation:
         url = postgres_server.create_database(public_id("faults").lower(), template="seeded")
+        shutil.copytree(first.folder / "keys", folder / "keys")
         return Installation(folder, url).take(made)
 
     return copy

@@ -77,6 +77,7 @@ class Installation:
         self.folder.mkdir(parents=True, exist_ok=True)
         original, made = seeded()
         shutil.copyfile(original, self.sqlite)
+        shutil.copytree(original.parent / "keys", self.folder / "keys")
         return self.take(made)
 
     def take(self, made: dict[str, Any]) -> "Installation":
