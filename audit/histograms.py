@@ -37,11 +37,11 @@ class Histogram:
 
 def histogram(log_id: int, found: Found) -> Histogram:
     """The results over the time of all entries that were looked at."""
-    ends = {found.first, found.high - 1}
-    times = Entry.objects.filter(log_id=log_id, index__in=ends).values_list("time", flat=True)
-    if not (spanned := sorted(times)):
+    there = Entry.objects.filter(log_id=log_id, index__gte=found.first, index__lt=found.high)
+    ends = there.order_by("index").first(), there.order_by("-index").first()
+    if ends[0] is None or ends[1] is None:
         return Histogram(DAY, [])
-    begin, last = spanned[0].astimezone(UTC), spanned[-1].astimezone(UTC)
+    begin, last = (each.time.astimezone(UTC) for each in ends)
     unit = HOUR if last - begin <= BY_HOUR else DAY if last - begin <= BY_DAY else MONTH
     counted: Counter[datetime] = Counter()
     for moment, count in marked(log_id, found, HOUR if unit == HOUR else DAY):

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from governance.admin import pulse, replays, stop, trials
+from governance.admin import pulse, replays, saved_views, stop, trials
 from workspaces import views
 from workspaces.admin import tokens
 
@@ -25,6 +25,8 @@ urlpatterns = [
         replays.cancel,
         name="policy_replay_cancel",
     ),
+    path("admin/log/<slug:slug>/views/", saved_views.save, name="saved_view_save"),
+    path("admin/log/<slug:slug>/views/<str:public_id>/remove/", saved_views.remove, name="saved_view_remove"),
     path("admin/tokens/", tokens.page, name="api_tokens"),
     path("admin/tokens/<str:public_id>/revoke/", tokens.revoke, name="api_token_revoke"),
     path("admin/stop/", stop.page, name="stop"),

@@ -1,4 +1,4 @@
-"""Decisions and the log: entries with the names of whom they speak of."""
+"""Decisions: entries with the names of whom they speak of."""
 
 import json
 from collections.abc import Iterable
@@ -85,26 +85,6 @@ class EntryAdmin(EntryPages):
     @display(description="Session")
     def session_shown(self, entry: Entry) -> str:
         return presentation.visible(entry.session) or "–"
-
-
-@admin.register(Entry)
-class LogAdmin(EntryAdmin):
-    """Every entry of the logs that the person may read whole."""
-
-    list_display = ["index", "at", "shown_sentence", "actor_shown", "type"]
-
-    @display(description="What happened")
-    def shown_sentence(self, entry: Any) -> str:
-        return str(entry.sentence)
-
-    @display(description="By")
-    def actor_shown(self, entry: Any) -> str:
-        return str(entry.actor_name)
-
-    def told(self, request: HttpRequest, entry: Any) -> dict[str, Any]:
-        annotate([entry])
-        body = presentation.pretty(json.loads(bytes(entry.body)))
-        return {**super().told(request, entry), "sentence": told(entry), "body": body}
 
 
 @admin.register(DecisionRecord)

@@ -37,6 +37,12 @@ def why(code: str) -> str:
 
 
 @register.filter
+def thousands(number: int) -> str:
+    """A whole number with commas."""
+    return f"{number:,}"
+
+
+@register.filter
 def moment(time: datetime | None, shape: str = "minute") -> SafeString | str:
     """A time in UTC that the browser shows in its own zone, with UTC on hover. ``shape``: a key of SHAPES."""
     if time is None:

@@ -7,7 +7,7 @@ good value of everything that names nothing.
 from collections.abc import Callable
 from typing import Any
 
-from audit.models import Entry, Log
+from audit.models import Entry, Log, SavedView
 from billing.models import Budget
 from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
 from tests.isolation.routes import Route
@@ -43,6 +43,7 @@ SEGMENTS: dict[str, Kind] = {
     "keys": AgentKey,
     "lists": NamedList,
     "live": Workspace,
+    "log": Workspace,
     "logs": Log,
     "members": User,
     "people": User,
@@ -63,6 +64,7 @@ SEGMENTS: dict[str, Kind] = {
     "tool": Tool,
     "tools": Tool,
     "user": User,
+    "views": SavedView,
     "workspace": Workspace,
     "workspaces": Workspace,
 }
@@ -177,6 +179,7 @@ NAMES: dict[str, Naming] = {
 PLAIN: dict[str, str] = {
     "after": "",
     "before": "4",
+    "call": "",
     "of": "file:///new/*",
     "expiring": "1",
     "unused": "30",
@@ -215,6 +218,7 @@ PLAIN: dict[str, str] = {
     "pattern": "file:///new/*",
     "permission": "use",
     "purpose": "words",
+    "query": "type=governance.check.allowed",
     "reason": "words",
     "repeats": "0",
     "resource": "",
@@ -224,6 +228,7 @@ PLAIN: dict[str, str] = {
     "risk": "low",
     "risk_tier": "low",
     "roles": "approver",
+    "row": "",
     "rules": "",
     "schema": "",
     "scope": "workspace",

@@ -12,7 +12,7 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from audit.models import Entry
+from audit.models import Entry, SavedView
 from billing.models import Budget
 from governance.models import Approval, DecisionRecord, PolicyVersion
 from tests import approving
@@ -121,6 +121,8 @@ BUTTONS: dict[str, str] = {
     "access_review_answer": VIEW,  # whose agents they are, the campaign asks
     "access_review_sign": VIEW,  # only who started it signs
     "policy_replay_cancel": REPLAY,
+    "saved_view_remove": "view_log",  # their own
+    "saved_view_save": "view_log",
     "governance_policyversion_check": "draft_policy",
     "governance_approval_decide": "decide",
     "governance_policyversion_publish": "publish_policy",
@@ -218,7 +220,8 @@ class Someone:
             self.side.fleet[0], [approving.requirement(self.person)], expires_in=timedelta(hours=2)
         )
         token, _ = tokens.create_token(self.person, name="mine", actor=people.actor_of(self.person))
-        self.side.rows = {**self.side.rows, Approval: approval, ApiToken: token}
+        view = SavedView.objects.create(person=self.person, log=self.side.workspace.log, name="mine")
+        self.side.rows = {**self.side.rows, Approval: approval, ApiToken: token, SavedView: view}
         denials = Entry.objects.filter(log_id=self.side.workspace.log_id, agent=self.side.fleet[0].public_id)
         self.denied = denials.filter(type="governance.check.denied").latest("index").index
         self.browser = Visitor(self.person)

@@ -17,7 +17,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from audit.log import newest
-from audit.models import Entry, Log
+from audit.models import Entry, Log, SavedView
 from billing import limits
 from gate import bodies, callers
 from governance import approvals, campaigns, checks, links, policies, replays
@@ -218,6 +218,9 @@ def stand(side: Side) -> None:
         Membership: Membership.objects.filter(person=side.developers[0], workspace=side.workspace).get(),
         Installation: Installation.objects.get(),
         Log: side.workspace.log,
+        SavedView: SavedView.objects.create(
+            person=side.everyone, log=side.workspace.log, name=side.fleet[0].name, query="type=x"
+        ),
         AccessReview: campaigns.start(
             side.workspace,
             title=side.fleet[0].name,

@@ -1,0 +1,95 @@
+"""The log: every entry of a workspace, searched, and each with what it says and what proves it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+
+from audit import search
+from audit.admin.entries import EntryPages
+from audit.models import Entry
+from audit.postings import CALL, ROW
+from governance.admin import saved_views
+from governance.admin.explorer import LABELS, SPANS, Asked, explore
+from workspaces.access import workspaces_for
+from workspaces.models import Workspace
+
+LONGEST = 300  # characters of what is searched for
+MOST_VALUES = 10  # of one facet
+KNOWN = frozenset(["workspace", "q", "since", "until", "before", *LABELS])
+
+
+@admin.register(Entry)
+class LogAdmin(EntryPages):
+    """Every entry of the logs that the person may read whole."""
+
+    list_filter: list[Any] = []
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The log of one workspace, searched."""
+        if not self.has_view_permission(request):
+            raise Http404("There is nothing here for you.")
+        asked = asked_in(request)
+        if not set(request.GET) <= KNOWN:
+            return HttpResponseRedirect(f"{request.path}?{asked.query}")
+        readable = list(workspaces_for(request.user, "view_log").order_by("name"))
+        workspace = next((each for each in readable if each.slug == asked.workspace), None)
+        if workspace is None and asked.workspace:
+            raise Http404("There is no such workspace.")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Log",
+            "opts": self.opts,
+            "asked": asked,
+            "spans": SPANS,
+            "workspaces": readable,
+            **self.searched(workspace or readable[0], asked),
+            "views": saved_views.of_person(request, workspace or readable[0]),
+        }
+        response = TemplateResponse(request, "admin/portal/log.html", context)
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    def searched(self, workspace: Workspace, asked: Asked) -> dict[str, Any]:
+        """What was found, or why nothing was looked for."""
+        shown: dict[str, Any] = {"workspace": workspace, "query": asked.query}
+        try:
+            return {**shown, **explore(workspace, asked)}
+        except search.TooBroad as refused:
+            return {**shown, "refused": str(refused)}
+
+
+def asked_in(request: HttpRequest) -> Asked:
+    """The search that an address asks for. What no search can have is cut off."""
+    facets = {
+        "type": request.GET.getlist("type"),
+        "outcome": request.GET.getlist("outcome"),
+        "agent": request.GET.getlist("agent"),
+        "tool": request.GET.getlist("tool"),
+        "actor": request.GET.getlist("actor"),
+        "session": request.GET.getlist("session"),
+        "resource": request.GET.getlist("resource"),
+        CALL: request.GET.getlist("call"),
+        ROW: request.GET.getlist("row"),
+    }
+    before = request.GET.get("before", "")
+    return Asked(
+        workspace=cleaned(request.GET.get("workspace", "")),
+        text=" ".join(cleaned(request.GET.get("q", "")).split()[: search.MOST_WORDS]),
+        facets={facet: values for facet, given in facets.items() if (values := chosen(given))},
+        since=cleaned(request.GET.get("since", "")),
+        until=cleaned(request.GET.get("until", "")),
+        before=int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None,
+    )
+
+
+def cleaned(text: str) -> str:
+    """A text as a search takes it: no database stores a null, and nothing is this long."""
+    return text.replace("\0", "").strip()[:LONGEST]
+
+
+def chosen(values: Iterable[str]) -> list[str]:
+    """A facet's values, each once."""
+    return [value for value in dict.fromkeys(map(cleaned, values)) if value][:MOST_VALUES]
