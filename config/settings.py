@@ -277,6 +277,10 @@ SPECTACULAR_SETTINGS = {
 # Which log ids, and which agents in them, a person may read: answered by the app that knows people.
 AUDIT_READERS = "workspaces.access.readable"
 
+# Streams of the log: hosts of one's own network to which webhooks may go, and the folder for files.
+STREAM_ALLOW = env.list("COUNTERSIGN_STREAM_ALLOW", default=[])
+STREAM_FOLDER = env("COUNTERSIGN_STREAM_FOLDER", default="")
+
 # The gate: seconds a caller may wait for an answer, checks a second and burst allowed per key.
 GATE_DEADLINE = env.float("COUNTERSIGN_GATE_DEADLINE", default=4.5)
 GATE_RATE = env.float("COUNTERSIGN_GATE_RATE", default=500)
