@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from audit import canonical, envelopes, live, merkle, registry
+from audit import canonical, envelopes, live, merkle, registry, watermarks
 from audit.models import Change, Detail, Entry, Head, Log
 
 BODY_VERSION = 1
@@ -57,6 +57,7 @@ class HeadState:
     log_id: int
     uuid: str
     origin: str
+    epoch: int
     size: int
     frontier: bytes
     revision: int
@@ -202,7 +203,7 @@ def write(*log_ids: int) -> Iterator[Writer]:
     """One transaction on these logs, their heads locked in id order by its first statement.
 
     Re-entrant: an inner call joins the outer one when its logs are among the outer one's, and raises OutOfOrder
-    otherwise. An exception undoes everything of this block, entries included. Raises NoSuchLog.
+    otherwise. An exception undoes everything of this block, entries included. Raises NoSuchLog, watermarks.Stopped.
     """
     outer: Writer | None = getattr(current, "writer", None)
     if outer is not None:
@@ -239,11 +240,13 @@ def joined(outer: Writer, log_ids: Sequence[int]) -> Iterator[Writer]:
 
 
 def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
-    """Lock the heads in id order and read the database's clock, never earlier than the last entry's time."""
+    """Lock the heads in id order and read the database's clock, never earlier than the last entry's time.
+
+    Raises NoSuchLog, and watermarks.Stopped for a log that is halted or went back."""
     marks = ", ".join(["%s"] * len(log_ids))
     sql = (
-        "SELECT h.log_id, l.uuid, l.origin, l.epoch, h.size, h.frontier, h.revision, h.time FROM audit_head h"
-        f" JOIN audit_log l ON l.id = h.log_id WHERE h.log_id IN ({marks}) ORDER BY h.log_id"
+        "SELECT h.log_id, l.uuid, l.origin, l.epoch, h.size, h.frontier, h.revision, h.time, h.halted"
+        f" FROM audit_head h JOIN audit_log l ON l.id = h.log_id WHERE h.log_id IN ({marks}) ORDER BY h.log_id"
     )
     if connection.vendor == "postgresql":
         sql += " FOR NO KEY UPDATE OF h"
@@ -254,13 +257,14 @@ def lock(log_ids: Sequence[int]) -> tuple[dict[int, HeadState], datetime]:
             raise NoSuchLog(f"No head for one of the logs {list(log_ids)}; run manage.py migrate.")
     now = database_time()
     heads = {}
-    for log_id, uuid, origin, epoch, size, frontier, revision, time in rows:
+    for log_id, uuid, origin, epoch, size, frontier, revision, time, halted in rows:
         if isinstance(time, str):
             time = datetime.fromisoformat(time)
         now = max(now, time if time.tzinfo else time.replace(tzinfo=UTC))
-        heads[log_id] = HeadState(
-            log_id, dashed(uuid), in_epoch(origin, epoch), size, bytes(frontier), revision
-        )
+        name = in_epoch(origin, epoch)
+        head = HeadState(log_id, dashed(uuid), name, epoch, size, bytes(frontier), revision)
+        watermarks.check(head.uuid, epoch, size, head.frontier, halted)
+        heads[log_id] = head
     return heads, now
 
 
@@ -311,6 +315,7 @@ def flush(writer: Writer) -> None:
                 details.append((head.log_id, body["index"], sealed))
         changes += [(head.log_id, head.next_revision, kind, key) for kind, key in head.changes]
         heads.append((frontier.size, frontier.encode(), head.next_revision, now, head.log_id))
+        transaction.on_commit(partial(watermarks.learn, head.uuid, head.epoch, *heads[-1][:2]))
     if not heads:
         return
     with connection.cursor() as cursor:
@@ -383,7 +388,9 @@ def index_at(log_id: int, time: datetime) -> int:
     low, high = 0, newest(log_id)
     while low < high:
         middle = (low + high) // 2
-        if Entry.objects.values_list("time", flat=True).get(log_id=log_id, index=middle) >= time:
+        # The next one that is there stands for those that were pruned.
+        at = Entry.objects.filter(log_id=log_id, index__gte=middle).order_by("index")
+        if at.values_list("time", flat=True)[0] >= time:
             high = middle
         else:
             low = middle + 1

@@ -19,6 +19,7 @@ from audit import heads, keys, log, notes, soundness
 from audit.heads import Heads, Line
 from audit.models import Checkpoint, Head, Log
 from audit.soundness import Overtaken, Seen, Sound, Unsound
+from audit.watermarks import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -184,17 +185,21 @@ def told(sound: Sound, checkpoint: Checkpoint) -> dict[str, Any]:
 @contextmanager
 def anchor(logs: list[Seen]) -> Iterator[log.Writer | None]:
     """A transaction, with the installation's log to write to: unless it is its own checkpoint, or it is halted."""
-    if any(each.kind == Log.Kind.INSTALLATION for each in logs) or not writable():
-        with transaction.atomic():
+    with transaction.atomic():
+        if any(each.kind == Log.Kind.INSTALLATION for each in logs) or not is_writable():
             yield None
-    else:
-        with log.write(log.installation_log_id()) as entries:
-            yield entries
+        else:
+            with log.write(log.installation_log_id()) as entries:
+                yield entries
 
 
-def writable() -> bool:
-    """Whether anything can be written to the installation's log."""
-    return Head.objects.filter(log_id=log.installation_log_id(), halted="").exists()
+def is_writable() -> bool:
+    """Whether the installation's log can be written to; inside a transaction, which then holds its head."""
+    try:
+        log.lock([log.installation_log_id()])
+    except (log.NoSuchLog, Log.DoesNotExist, Stopped):
+        return False
+    return True
 
 
 def halt(seen: Seen, reason: str) -> None:
@@ -230,7 +235,7 @@ def tell(type: str, **data: Any) -> None:
     try:
         with log.write(log.installation_log_id()) as entries:
             entries.append(type, actor="system", data=data)
-    except (log.NoSuchLog, Log.DoesNotExist):
+    except (log.NoSuchLog, Log.DoesNotExist, Stopped):
         logger.critical("The installation's log cannot be written either.")
 
 

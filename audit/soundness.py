@@ -38,8 +38,8 @@ class Seen:
 
     @property
     def name(self) -> str:
-        """Its name in checkpoints: every epoch but the first is a log of its own."""
-        return f"{self.origin}/{self.epoch}" if self.epoch else self.origin
+        """Its name in checkpoints."""
+        return log.in_epoch(self.origin, self.epoch)
 
 
 @dataclass(slots=True)

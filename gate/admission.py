@@ -19,6 +19,7 @@ from django.db import DataError, Error, IntegrityError, ProgrammingError, connec
 from audit import log
 from audit.envelopes import SealedOtherwise
 from audit.keys import BadKeyFile
+from audit.watermarks import Stopped
 from governance import checks
 from governance.requests import Answer, Problem, Request
 
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 UNAVAILABLE = Problem(
     503, "log_unavailable", "The decision could not be recorded, so none was made; ask again in a moment."
+)
+STOPPED = (
+    "The log was found changed or shortened, and nothing is recorded in it until the operators of this installation"
+    " looked; do not act, and tell them."
 )
 TOO_LATE = checks.TOO_LATE
 CULPRIT = Problem(
@@ -171,6 +176,9 @@ def judge(log_id: int, members: Sequence[Member], *, again: bool = True) -> list
         drop_connection()
         if again and is_conflict(error):
             return judge(log_id, members, again=False)
+        if isinstance(error, Stopped):
+            logger.error("log %s takes nothing: %s", log_id, error)
+            return [Problem(error.status, error.code, STOPPED)] * len(members)
         if is_everybodys(error):
             logger.warning("batch of log %s was not recorded: %s", log_id, error)
             return [UNAVAILABLE] * len(members)

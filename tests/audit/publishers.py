@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from audit import keys, log, merkle, notes
+from audit import heads, keys, log, merkle, notes, watermarks
 from audit.models import Checkpoint, Entry, Log
 
 TYPE = "workspaces.link.created"
@@ -14,6 +14,15 @@ def append(row: Log, count: int, **data: Any) -> None:
     with log.write(row.pk) as entries:
         for number in range(count):
             entries.append(TYPE, actor="system", data={"number": number, **data})
+
+
+def append_elsewhere(row: Log, count: int) -> None:
+    """Entries written by a process that never saw the log before and cannot read the publisher's file."""
+    aside = heads.path().rename(heads.path().with_name("aside"))
+    watermarks.marks.clear()
+    append(row, count)
+    watermarks.marks.clear()
+    aside.rename(heads.path())
 
 
 def leaves(row: Log) -> list[bytes]:

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from audit import canonical, heads, keys, log, merkle, notes, proofs, publishing, tiles
 from audit.models import Checkpoint, Entry, Head, Log, Tile
 from audit.publishing import AT_ONCE, Publisher, WrongKey, publish
-from tests.audit.publishers import append, installation, leaves, sizes, told, verifier
+from tests.audit.publishers import append, append_elsewhere, installation, leaves, sizes, told, verifier
 
 pytestmark = pytest.mark.django_db
 
@@ -171,7 +171,7 @@ def test_a_log_that_lost_its_end_is_halted(row: Log) -> None:
     append(row, 10)
     publish(row)
     cut(row, 10)
-    append(row, 3)
+    append_elsewhere(row, 3)
     assert publish(row) is None
     assert "13 entries, and 20 were signed" in halted(row)
     (entry,) = told("audit.log.halted")
@@ -183,7 +183,7 @@ def test_a_log_that_was_rewritten_is_halted(row: Log) -> None:
     append(row, 10)
     publish(row)
     forge(row, 4)
-    append(row, 1)
+    append_elsewhere(row, 1)
     assert publish(row) is None
     assert "do not lead to its head's tree" in halted(row)
 
@@ -194,7 +194,7 @@ def test_a_log_that_was_rewritten_with_its_tiles_and_checkpoints_is_halted(row: 
     forge(row, 4)
     cut(row, 10)
     Checkpoint.objects.filter(log=row).delete()
-    append(row, 1)
+    append_elsewhere(row, 1)
     assert publish(row) is None
     assert "first 10 entries are not those that were signed" in halted(row)
 
