@@ -48,21 +48,29 @@ def key_of(log_id: int, uuid: str) -> bytes:
 
 def seal(log_id: int, uuid: str, index: int, content: bytes) -> bytes:
     """The envelope of one Detail."""
-    place = place_of(uuid, index)
-    nonce = os.urandom(NONCE)
-    return VERSION + nonce + AESGCM(row_key(key_of(log_id, uuid), place)).encrypt(nonce, content, place)
+    return seal_at(log_id, uuid, place_of(uuid, index), content)
 
 
 def open_envelope(log_id: int, uuid: str, index: int, envelope: bytes) -> bytes:
     """The content of one Detail's envelope. Raises SealedOtherwise."""
-    place = place_of(uuid, index)
+    return open_at(log_id, uuid, place_of(uuid, index), envelope)
+
+
+def seal_at(log_id: int, uuid: str, place: bytes, content: bytes) -> bytes:
+    """The envelope of something else that is personal; ``place`` is the one row that it belongs to."""
+    nonce = os.urandom(NONCE)
+    return VERSION + nonce + AESGCM(row_key(key_of(log_id, uuid), place)).encrypt(nonce, content, place)
+
+
+def open_at(log_id: int, uuid: str, place: bytes, envelope: bytes) -> bytes:
+    """What was sealed for a place. Raises SealedOtherwise."""
     nonce, sealed = envelope[1 : 1 + NONCE], envelope[1 + NONCE :]
     try:
         if envelope[:1] != VERSION:
             raise InvalidTag
         return AESGCM(row_key(key_of(log_id, uuid), place)).decrypt(nonce, sealed, place)
     except (InvalidTag, ValueError):
-        raise SealedOtherwise(f"The Detail of entry {index} was changed, or moved there.") from None
+        raise SealedOtherwise(f"What is sealed as {place.decode()} was changed, or moved there.") from None
 
 
 def place_of(uuid: str, index: int) -> bytes:

@@ -31,13 +31,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What became of one log. ``erased`` counts entries whose Detail, or a field of it, is gone."""
+    """What became of one log. ``erased`` counts entries whose Detail, or a field of it, is gone, ``pruned`` those that
+    went whole when their time was over."""
 
     entries: int = 0
     root: bytes = merkle.EMPTY_ROOT
     revision: int = 0
     details: int = 0
     erased: int = 0
+    pruned: int = 0
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0
     first_bad: int | None = None

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from django.db import connection, transaction
 
 from audit import canonical, envelopes, merkle
+from audit.absences import Absences
 from audit.findings import COMPARE, RESTORE, Finding, Report, short
 from audit.log import BODY_VERSION, commitment, stamp
 from audit.models import Detail, Entry, Head, Log
@@ -23,17 +24,8 @@ SALT_BYTES = 32
 
 # The order of `Stored`, which is that of the columns as they are read.
 COLUMNS = (
-    "index",
-    "type",
-    "time",
-    "actor",
-    "agent",
-    "tool",
-    "resource",
-    "outcome",
-    "session",
-    "body",
-    "leaf",
+    *("index", "type", "time", "actor", "agent", "tool"),
+    *("resource", "outcome", "session", "body", "leaf"),
 )
 SEARCHED = ("type", "actor", "agent", "tool", "resource", "outcome", "session")
 SHORTENED = {"tool": 200, "resource": 200}
@@ -52,6 +44,9 @@ class Reader(Protocol):
     fields of its Detail that open its commitments, each ``{"salt": hex, "value": …}``."""
 
     def read(self, body: Body, detail: Sealed) -> Iterable[Finding]: ...
+
+    def skip(self) -> None:
+        """Entries that were pruned in their time are not there; the next one follows them."""
 
     def conclude(self) -> Iterable[Finding]: ...
 
@@ -94,6 +89,7 @@ class Verification:
         self.log = log
         self.uuid = str(log.uuid)
         self.readers = readers
+        self.absences = Absences(log.pk, self.uuid)
         self.progress = progress
         self.report = Report()
         self.head = Head.objects.filter(log_id=log.pk).first()
@@ -114,6 +110,7 @@ class Verification:
         details.finish()
         self.flush()
         self.report.add(self.judge_head())
+        self.report.add(self.absences.conclude())
         for reader in self.readers:
             self.report.add(reader.conclude())
         return self.report
@@ -125,7 +122,7 @@ class Verification:
         report = self.report
         report.entries += 1
         self.leaves.append(leaf)
-        if len(self.leaves) == BATCH:
+        if len(self.leaves) >= BATCH:
             self.flush()
         if merkle.leaf_hash(content) != leaf:
             findings.append(
@@ -143,6 +140,7 @@ class Verification:
             if wrong := self.disagreements(body, stored):
                 findings.append(Finding("columns", wrong, index))
             findings += self.judge_order(body, index)
+            findings += self.absences.meet(index, leaf, body)
         if detail := details.take(index):
             report.details += 1
         if body is not None and (detail or "detail" in body):
@@ -158,12 +156,7 @@ class Verification:
         """Whether the entry is the next one."""
         findings = []
         if index > self.expected:
-            self.whole = False
-            gap = (
-                f"Entries {self.expected} to {index - 1} are" if index - self.expected > 1 else "The entry is"
-            )
-            message = f"{gap} missing; the log goes on with entry {index}. {COMPARE}"
-            findings.append(Finding("missing", message, self.expected))
+            findings += self.judge_gap(self.expected, index)
         elif index < self.expected:
             self.whole = False
             findings.append(
@@ -176,6 +169,23 @@ class Verification:
             findings.append(Finding("beyond_head", message, index))
         self.expected = max(self.expected, index + 1)
         return findings
+
+    def judge_gap(self, start: int, end: int) -> Iterator[Finding]:
+        """Entries that are not there: pruned, as the log says itself, or missing."""
+        for first, stop, stated in self.absences.split(start, end):
+            leaves = self.absences.leaves(first, stop) if stated else None
+            if leaves is not None:
+                self.leaves += leaves
+                self.report.pruned += stop - first
+                for reader in self.readers:
+                    reader.skip()
+                continue
+            self.whole = False
+            gap = f"Entries {first} to {stop - 1} are" if stop - first > 1 else "The entry is"
+            message = f"{gap} missing; the log goes on with entry {end}. {COMPARE}"
+            if stated:
+                message = f"{gap} pruned, and the tiles with their hashes are gone. {RESTORE}"
+            yield Finding("missing", message, first)
 
     def flush(self) -> None:
         """Add the leaves read so far to the tree, up to the head's size, and tell how far it went."""
@@ -235,10 +245,12 @@ class Verification:
     def open(self, body: Body, content: bytes | None, findings: list[Finding]) -> Sealed:
         """The fields of the Detail that open the body's commitments; the others become findings."""
         commitments: dict[str, str] = body.get("detail", {})
+        index = body["index"]
         if content is None:
             self.report.erased += 1
+            if not self.absences.is_pruned(body):
+                self.absences.miss(index, commitments)
             return {}
-        index = body["index"]
         try:
             opened_content = envelopes.open_envelope(self.log.pk, self.uuid, index, content)
             fields, _ = canonical.decode_canonical(opened_content)
@@ -257,7 +269,9 @@ class Verification:
             else:
                 message = f"{short(name)} in the Detail is not what the body commits to. {RESTORE}"
                 findings.append(Finding("detail", message, index))
-        self.report.erased += not commitments.keys() <= fields.keys()
+        if gone := commitments.keys() - fields.keys():
+            self.report.erased += 1
+            self.absences.miss(index, gone)
         return opened
 
     def judge_head(self) -> Iterator[Finding]:

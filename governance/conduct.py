@@ -41,6 +41,9 @@ class Conduct:
         self.revision = 0
         self.approved: dict[str, tuple[datetime, str]] = {}
         self.decisions = Identifiers()
+        self.unnumbered: set[str] = set()
+        self.skipped = False
+        self.blind_until: datetime | None = None
         self.logs: dict[str, int] = {}
         self.readers: dict[str, Callable[[Body], Iterator[str]]] = {
             **dict.fromkeys(NUMBERED, self.judge),
@@ -52,6 +55,9 @@ class Conduct:
 
     def read(self, body: Body, detail: Sealed) -> Iterable[Finding]:
         """Judge one entry by those before it."""
+        if self.skipped:
+            self.skipped = False
+            self.blind_until = datetime.fromisoformat(body["time"]) + APPROVAL_USE
         if rows := body["data"].get("rows"):
             self.follow(rows, body["data"].get("revision"))
         reader = self.readers.get(body["type"])
@@ -63,6 +69,12 @@ class Conduct:
             return [
                 Finding("conduct", f"Its data lacks what a {body['type']} tells. {COMPARE}", body["index"])
             ]
+
+    def skip(self) -> None:
+        """Where entries were pruned, how far an agent had counted is unknown, and what was approved just before."""
+        self.unnumbered |= self.agents.keys()
+        self.sequence.clear()
+        self.skipped = True
 
     def conclude(self) -> Iterator[Finding]:
         """Whether every log that this one tells of is there."""
@@ -101,7 +113,9 @@ class Conduct:
         yield from self.judge_revision(body)
         expected = self.sequence.get(agent, 0) + 1
         number = self.sequence[agent] = int(data["seq"])
-        if number != expected:
+        if agent in self.unnumbered:
+            self.unnumbered.discard(agent)
+        elif number != expected:
             yield f"It is decision {number} of {agent}, and the next one is {expected}."
         if body["type"] != ALLOWED:
             return
@@ -156,6 +170,8 @@ class Conduct:
         used = data["used_approval"]
         settled, agent = self.approved.pop(used, (None, ""))
         now = datetime.fromisoformat(body["time"])
+        if settled is None and self.blind_until is not None and now < self.blind_until:
+            return
         if settled is None or agent != body["agent"] or settled + APPROVAL_USE <= now:
             yield (
                 f"It uses the approval {short(used)}, which was not approved for {body['agent']} in the "

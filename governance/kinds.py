@@ -28,6 +28,12 @@ SENTENCES = {
     "governance.review.answered": "{actor} answered an access review of {agent}: {outcome}.",
     "governance.review.signed": "{actor} signed off an access review.",
     "governance.access.exported": "{actor} took along who can do what.",
+    "governance.erasure.requested": "{actor} asked for personal values to be erased, and had them looked for.",
+    "governance.erasure.confirmed": "{actor} confirmed that personal values be erased.",
+    "governance.erasure.cancelled": "{actor} cancelled an erasure.",
+    "governance.erasure.finished": "An erasure that {actor} confirmed is finished.",
+    "governance.data.erased": "{actor} erased personal values from Details.",
+    "audit.retention.pruned": "Entries and Details whose time was over were pruned.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }
 

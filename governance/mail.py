@@ -6,7 +6,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from governance import approvals, links, presentation
+from governance import approvals, links, presentation, remains
 from governance.models import Approval, ApprovalLink
 
 SUBJECT_LENGTH = 160
@@ -56,7 +56,7 @@ def invitation(link: ApprovalLink, token: str, code: str) -> EmailMultiAlternati
         subject[:SUBJECT_LENGTH],
         render_to_string("mail/approval.txt", context),
         to=[link.person.email],
-        headers={"Auto-Submitted": "auto-generated"},
+        headers={"Auto-Submitted": "auto-generated", remains.MAIL_HEADER: link.approval.public_id},
     )
     message.attach_alternative(render_to_string("mail/approval.html", context), "text/html")
     return message

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, connections, models
 
 from audit import canonical, log, merkle, registry
+from audit.absences import ERASED
 from audit.findings import MOST_FINDINGS, Finding, Report
 from audit.log import create_log
 from audit.models import Detail, Entry, Head, Log
@@ -235,11 +236,18 @@ def test_a_head_that_is_gone_is_found(honest: Log) -> None:
     assert ("head", None) in found(honest)
 
 
+def tell_of_erasure(row: Log, erased: dict[str, Any]) -> None:
+    with log.write(row.pk) as entries:
+        entries.append(ERASED, actor="system", data={"erased": erased})
+
+
 def test_an_erased_detail_is_counted_and_is_no_finding(honest: Log) -> None:
     Detail.objects.filter(log=honest, index__in=[4, 8]).delete()
     content = content_of(honest.pk, 12)
     del content["comment"]
     change(Detail, honest, 12, content=sealed(honest.pk, 12, content))
+    assert found(honest) == [("detail_erased", 4), ("detail_erased", 8), ("detail_erased", 12)]
+    tell_of_erasure(honest, {"comment": [[4, 4], [8, 12]], "person": [[4, 8]]})
     report = verify(honest)
     assert report.intact
     assert (report.details, report.erased) == (8, 3)
@@ -274,7 +282,7 @@ def test_a_detail_that_nothing_commits_to_is_named(honest: Log) -> None:
     assert found(honest) == [("detail_uncommitted", 8)]
     Detail.objects.filter(log=honest, index=8).delete()
     Detail.objects.create(log=honest, index=9, content=sealed(honest.pk, 9, content))
-    assert found(honest) == [("detail_uncommitted", 9)] * 2
+    assert found(honest) == [*[("detail_uncommitted", 9)] * 2, ("detail_erased", 8)]
 
 
 def test_details_without_an_entry_are_named(honest: Log) -> None:

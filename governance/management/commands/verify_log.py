@@ -39,6 +39,7 @@ class Verified:
             "revision": report.revision,
             "details": report.details,
             "erased": report.erased,
+            "pruned": report.pruned,
             "configuration_rows": self.rows,
             "first_bad_entry": report.first_bad,
             "findings": [told(finding) for finding in report.findings],
@@ -56,10 +57,14 @@ class Verified:
             verdict = f"{len(report.findings) + report.more_findings:,} findings"
             if report.first_bad is not None:
                 verdict += f", the first bad entry is {report.first_bad}"
+        erased = f"{report.erased:,} details erased"
+        if report.intact and report.erased:
+            erased += ", commitments intact"
+        pruned = f" and {report.pruned:,} pruned" if report.pruned else ""
         return [
             *lines,
-            f"{self.name}: {report.entries:,} entries, root {report.root.hex()}, {report.erased:,} details"
-            f" erased, configuration {self.rows:,} rows: {verdict}",
+            f"{self.name}: {report.entries:,} entries{pruned}, root {report.root.hex()}, {erased},"
+            f" configuration {self.rows:,} rows: {verdict}",
         ]
 
 
