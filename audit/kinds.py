@@ -7,6 +7,7 @@ SENTENCES = {
     "audit.log.halted": "A log was halted: it is not what was signed before.",
     "audit.log.missing": "A log that was signed before is gone.",
     "audit.log.adopted": "{actor} adopted a log as it is, in a new epoch.",
+    "audit.log.exported": "{actor} exported a log as a bundle.",
     "audit.key.rotated": "{actor} exchanged the key that signs checkpoints.",
 }
 

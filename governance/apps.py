@@ -7,34 +7,31 @@ class GovernanceConfig(AppConfig):
     name = "governance"
 
     def ready(self) -> None:
-        from audit import owed
+        from audit import bundles, owed
         from governance import (
             approvals,
             campaigns,
-            erasure,
             kinds,
             last_use,
             leavers,
             mail,
+            policies,
             replays,
             reports,
-            retention,
             second_person,
             tidying,
         )
 
         kinds.register()
         second_person.register()
+        bundles.contributor(policies.in_bundle)
         owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
-        owed.performer(erasure.SLICE)(erasure.go_on)
-        owed.periodic(erasure.resume_held)
         owed.periodic(approvals.expire_due)
         owed.periodic(approvals.cancel_void)
         owed.periodic(reports.close_unreported)
         owed.periodic(tidying.tidy)
-        owed.periodic(retention.prune_due)
         owed.periodic(last_use.note_uses)
         owed.periodic(leavers.supervise_ownerless)
         owed.performer(campaigns.MAIL)(campaigns.mail_owner)

@@ -220,6 +220,13 @@ def digest_of(content: Sequence[Mapping[str, Any]]) -> str:
     return f"pol_{hashlib.sha256(canonical.encode(list(content))).hexdigest()}"
 
 
+def in_bundle(log_id: int) -> Iterator[tuple[str, bytes]]:
+    """The files of a log's bundle that hold its policy: each version that ever was in force, in canonical form."""
+    rows = PolicyVersion.objects.filter(workspace__log_id=log_id, published_at__isnull=False)
+    for digest, content in rows.order_by("number").values_list("digest", "content"):
+        yield f"policies/{digest}.json", canonical.encode(content)
+
+
 def catalog(workspace: Workspace) -> lint.Catalog:
     """What the workspace has for rules to name: eight queries."""
     resources = list(Resource.objects.filter(workspace=workspace))
