@@ -11,6 +11,7 @@ class GovernanceConfig(AppConfig):
         from governance import (
             approvals,
             campaigns,
+            erasure,
             kinds,
             last_use,
             leavers,
@@ -18,6 +19,7 @@ class GovernanceConfig(AppConfig):
             policies,
             replays,
             reports,
+            retention,
             second_person,
             tidying,
         )
@@ -28,10 +30,13 @@ class GovernanceConfig(AppConfig):
         owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
+        owed.performer(erasure.SLICE)(erasure.go_on)
+        owed.periodic(erasure.resume_held)
         owed.periodic(approvals.expire_due)
         owed.periodic(approvals.cancel_void)
         owed.periodic(reports.close_unreported)
         owed.periodic(tidying.tidy)
+        owed.periodic(retention.prune_due)
         owed.periodic(last_use.note_uses)
         owed.periodic(leavers.supervise_ownerless)
         owed.performer(campaigns.MAIL)(campaigns.mail_owner)
