@@ -28,6 +28,12 @@ def consistency(log_id: int, first: int, second: int) -> list[bytes]:
     return hashes_of(log_id, tiles.consistency(first, second), second)
 
 
+def proof_and_root(log_id: int, index: int, size: int) -> tuple[list[bytes], bytes]:
+    """``inclusion``, and the root that it leads to, by one query. Raises merkle.ProofError."""
+    *hashes, top = hashes_of(log_id, [*tiles.inclusion(index, size), Range(0, size)], size)
+    return hashes, top
+
+
 def root(log_id: int, size: int) -> bytes:
     """The log's root hash when it had this size. Raises merkle.ProofError for one that is not published."""
     (found,) = hashes_of(log_id, [Range(0, size)], size)

@@ -276,6 +276,13 @@ SPECTACULAR_SETTINGS = {
 
 # Which log ids, and which agents in them, a person may read: answered by the app that knows people.
 AUDIT_READERS = "workspaces.access.readable"
+AUDIT_OPERATORS = "workspaces.access.operates"  # and whether they may read the installation's own log
+
+# Who confirms checkpoints from outside: a trust policy that names witnesses with their addresses, and how many it
+# takes; a time stamp authority (RFC 3161), and the minutes between two questions to it.
+WITNESS_POLICY = env("COUNTERSIGN_WITNESS_POLICY", default="")
+TIMESTAMP_URL = env("COUNTERSIGN_TIMESTAMP_URL", default="")
+TIMESTAMP_INTERVAL = timedelta(minutes=env.float("COUNTERSIGN_TIMESTAMP_INTERVAL", default=60))
 
 # Streams of the log: hosts of one's own network to which webhooks may go, and the folder for files.
 STREAM_ALLOW = env.list("COUNTERSIGN_STREAM_ALLOW", default=[])

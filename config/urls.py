@@ -36,3 +36,4 @@ urlpatterns = [
     path("api/v1/", include("config.urls_api")),
     path("", include("governance.urls")),
 ]
+    path("", include("config.urls_logs")),

@@ -7,6 +7,7 @@ from django.urls.resolvers import URLPattern
 
 from audit.api.document import Document, browse
 from audit.api.entries import Entries, Logs, OneEntry
+from audit.api.proofs import Consistency, EntryProof, LogCheckpoint
 from audit.api.views import NothingHere
 from billing.api import Budgets, OneBudget
 from governance.api import (
@@ -116,3 +117,6 @@ urlpatterns = [
     path("docs/", signed_in_page(browse), name="api-docs"),
     re_path("", NothingHere.as_view()),
 ]
+    at("logs/<uuid:uuid>/entries/<int:index>/proof", EntryProof),
+    at("logs/<uuid:uuid>/checkpoint", LogCheckpoint),
+    at("logs/<uuid:uuid>/consistency", Consistency),
