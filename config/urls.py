@@ -34,6 +34,6 @@ urlpatterns = [
     path("admin/", include("governance.urls_access")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.urls_api")),
+    path("", include("config.urls_logs")),
     path("", include("governance.urls")),
 ]
-    path("", include("config.urls_logs")),

@@ -113,10 +113,10 @@ urlpatterns = [
     at("logs", Logs),
     at("logs/<uuid:uuid>/entries", Entries),
     at("logs/<uuid:uuid>/entries/<int:index>", OneEntry),
+    at("logs/<uuid:uuid>/entries/<int:index>/proof", EntryProof),
+    at("logs/<uuid:uuid>/checkpoint", LogCheckpoint),
+    at("logs/<uuid:uuid>/consistency", Consistency),
     path("openapi.json", Document.as_view(), name="api-document"),
     path("docs/", signed_in_page(browse), name="api-docs"),
     re_path("", NothingHere.as_view()),
 ]
-    at("logs/<uuid:uuid>/entries/<int:index>/proof", EntryProof),
-    at("logs/<uuid:uuid>/checkpoint", LogCheckpoint),
-    at("logs/<uuid:uuid>/consistency", Consistency),

@@ -87,7 +87,7 @@ class ConsistencyQuery(Exact):
     def get_fields(self) -> dict[str, Any]:
         """``from`` is no name that Python lets a class have."""
         return {
-            "from": serializers.IntegerField(min_value=1, max_value=LARGEST),
+            "from": serializers.IntegerField(default=1, min_value=1, max_value=LARGEST),
             "to": serializers.IntegerField(
                 required=False,
                 min_value=1,

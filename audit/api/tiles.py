@@ -4,9 +4,11 @@ Each log has a prefix of addresses, which its origin names: ``/ws/<uuid>``, ``/i
 ``/<epoch>`` for a later epoch. They are for who may read the log whole, and the installation's for its operators.
 """
 
+import re
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.utils.functional import cached_property
@@ -19,6 +21,7 @@ from audit.api.views import SIGNED_IN
 from audit.models import Checkpoint, Entry, Log
 
 LONGEST_ENTRY = 2**16 - 1  # a bundle gives an entry's length in two bytes
+RESOURCE = re.compile(r"(?:(?P<epoch>[1-9][0-9]{0,8})/)?(?:checkpoint|tile/(?P<tile>.+))")
 FOR_EVER = "private, max-age=31536000, immutable"
 
 
@@ -28,82 +31,56 @@ class EntryTooLong(Exception):
     status, code = 413, "entry_too_long"
 
 
-class StaticView(LogView):
-    """A resource of a log's prefix. It is no part of the API's document: the specification describes it."""
+class LogResource(LogView):
+    """What stands below a log's prefix. It is no part of the API's document: the specification describes it."""
 
     permission = {"GET": SIGNED_IN}
     schema = None
     kind: Log.Kind = Log.Kind.WORKSPACE
-    lasting = True
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        found = RESOURCE.fullmatch(kwargs["resource"])
+        if found is None:
+            raise Http404("There is nothing at this address of the log.")
+        newest = self.newest(int(found["epoch"] or 0))
+        if found["tile"] is None:
+            return HttpResponse(cosigned(newest), content_type="text/plain; charset=utf-8")
+        try:
+            asked = tiles.parse(found["tile"])
+        except tiles.BadPath as refusal:
+            raise Http404(str(refusal)) from None
+        if newest.epoch != self.log.epoch:
+            raise Http404("This epoch of the log is over; its tiles are those of the newest one.")
+        if tiles.width_of(asked.place, newest.size) < asked.width:
+            raise Http404("No checkpoint over so many entries is published yet.")
+        content = self.bundle(asked) if asked.entries else self.hashes(asked)
+        return HttpResponse(content, content_type="application/octet-stream")
 
     @cached_property
     def log(self) -> Log:
-        """The log of the address. Raises Http404 where the person may not read it whole, or it has no such epoch."""
-        found = self.logs().filter(uuid=self.kwargs["uuid"], epoch__gte=self.epoch).first()
+        """The log of the address. Raises Http404 where the person may not read it whole."""
+        found = self.logs().filter(kind=self.kind, uuid=self.kwargs["uuid"]).first()
         if found is None:
             raise Http404("There is no such log.")
         return found
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of the address."""
-        return min(int(self.kwargs.get("epoch", 0)), 2**31 - 1)
-
     def logs(self) -> QuerySet[Log]:
-        """Those of this kind that the person may read whole."""
-        if self.kind == Log.Kind.WORKSPACE:
-            return Log.objects.filter(kind=self.kind, pk__in=readable(self.request))
-        operates = import_string(settings.AUDIT_OPERATORS)(self.request.user)
-        return Log.objects.filter(kind=self.kind) if operates else Log.objects.none()
+        """Those that the person may read whole."""
+        return Log.objects.filter(pk__in=readable(self.request))
 
-    def newest(self) -> Checkpoint:
-        """The newest checkpoint of the address's epoch. Raises Http404."""
-        stored = Checkpoint.objects.filter(log=self.log, epoch=self.epoch)
+    def newest(self, epoch: int) -> Checkpoint:
+        """The newest checkpoint of an epoch. Raises Http404."""
+        stored = Checkpoint.objects.filter(log=self.log, epoch=epoch)
         found = stored.order_by("-size").prefetch_related("cosignatures").first()
         if found is None:
             raise Http404("No checkpoint of this log is published yet.")
         return found
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """What never changes need not be asked for again, by the one who may see it."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if self.lasting and response.status_code == 200:
-            response["Cache-Control"] = FOR_EVER
-        return response
-
-
-class CheckpointFile(StaticView):
-    """``checkpoint``: the newest note, with the witnesses' lines."""
-
-    lasting = False
-
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        newest = self.newest()
-        lines = "".join(f"{each.line.rstrip()}\n" for each in newest.cosignatures.all())
-        return HttpResponse(newest.note + lines, content_type="text/plain; charset=utf-8")
-
-
-class TileFile(StaticView):
-    """``tile/…``: a tile, or a bundle of entries, whole or as far as it went at an earlier size."""
-
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            asked = tiles.parse(kwargs["tile"])
-        except tiles.BadPath as refusal:
-            raise Http404(str(refusal)) from None
-        if self.log.epoch != self.epoch:
-            raise Http404("This epoch of the log is over; its tiles are those of the newest one.")
-        if tiles.width_of(asked.place, self.newest().size) < asked.width:
-            raise Http404("No checkpoint over so many entries is published yet.")
-        content = self.bundle(asked) if asked.entries else self.hashes(asked)
-        return HttpResponse(content, content_type="application/octet-stream")
-
     def hashes(self, asked: tiles.Asked) -> bytes:
         """The tile's hashes, as many as were asked for. Raises Http404."""
-        found = proofs.read(self.log.pk, [asked.place]).get(asked.place, b"")[
-            : asked.width * merkle.HASH_SIZE
-        ]
-        if len(found) < asked.width * merkle.HASH_SIZE:
+        length = asked.width * merkle.HASH_SIZE
+        found = proofs.read(self.log.pk, [asked.place]).get(asked.place, b"")[:length]
+        if len(found) < length:
             raise Http404("The tile is not there.")
         return found
 
@@ -122,14 +99,26 @@ class TileFile(StaticView):
                 )
         return b"".join(len(body).to_bytes(2, "big") + body for body in bodies)
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """What never changes need not be asked for again, by the one who may see it."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code == 200 and response["Content-Type"] == "application/octet-stream":
+            response["Cache-Control"] = FOR_EVER
+        return response
 
-class InstallationCheckpointFile(CheckpointFile):
+
+class InstallationResource(LogResource):
     """The same of the installation's log, for its operators."""
 
     kind = Log.Kind.INSTALLATION
 
+    def logs(self) -> QuerySet[Log]:
+        """The one, for who operates the installation. Raises PermissionDenied."""
+        if not import_string(settings.AUDIT_OPERATORS)(self.request.user):
+            raise PermissionDenied("The installation's log is for its operators.")
+        return Log.objects.all()
 
-class InstallationTileFile(TileFile):
-    """The same of the installation's log, for its operators."""
 
-    kind = Log.Kind.INSTALLATION
+def cosigned(checkpoint: Checkpoint) -> str:
+    """The note with the witnesses' lines."""
+    return checkpoint.note + "".join(f"{each.line.rstrip()}\n" for each in checkpoint.cosignatures.all())

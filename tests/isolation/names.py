@@ -101,8 +101,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Side], str]] = {
     ("denials", "index"): lambda side: str(denied(side)),
     ("items", "number"): lambda side: "1",
     ("installation", "uuid"): lambda side: str(Log.objects.get(kind=Log.Kind.INSTALLATION).uuid),
-    ("<>", "epoch"): lambda side: "1",
-    ("tile", "tile"): lambda side: "0/000.p/1",
+    ("<>", "resource"): lambda side: "tile/0/000.p/1",
     ("grants", "permission"): lambda side: "use",
     ("<>", "target"): lambda side: str(side.rows[Tool].public_id),  # type: ignore[attr-defined]
 }

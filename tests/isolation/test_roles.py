@@ -147,6 +147,7 @@ API: list[tuple[str, str, str]] = [
     ("get post", r"/installation/", OPERATORS),
     ("get", r"/logs$", EVERYBODY),
     ("get", r"/logs/", "view_log"),
+    ("get", r"^/ws/", "view_log"),
     ("get", r"/decisions/<int:index>/content$", "view_content"),
     ("get", r"/approvals/<str:approval>/content$", ASKED),
     ("post", r"/approvals/<str:approval>/decide$", "decide"),

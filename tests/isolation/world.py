@@ -16,8 +16,10 @@ from uuid import uuid4
 from django.db import connection, models
 from django.utils import timezone
 
+from audit import exports, publishing, streams
 from audit.log import newest
-from audit.models import Entry, Log, SavedView
+from audit.models import Entry, Export, Log, SavedView, Stream
+from audit.publishing import publish
 from billing import limits
 from gate import bodies, callers
 from governance import approvals, campaigns, checks, links, policies, replays
@@ -267,6 +269,7 @@ def raise_side(slug: str, word: str) -> Side:
     furnish(side, word)
     work(side, word)
     stand(side)
+    publish(side.workspace.log)
     return side
 
 
