@@ -1,6 +1,6 @@
 """``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, and those that promise
-something: kill, heads, crash, memory, large-bodies, replay, portal, search; without a name all of them. Exit status 1
-where a figure does not count, or is worse than promised."""
+something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit; without a name all of them. Exit
+status 1 where a figure does not count, or is worse than promised."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import bodies, crash, heads, kill, load, memory, portal, replay, search
+from bench import audit, bodies, crash, heads, kill, load, memory, portal, replay, search
 from bench.pressure import PromiseBroken
 from bench.servers import manage, serving
 
@@ -204,6 +204,7 @@ PROMISES = {
     "replay": replay.measure,
     "portal": portal.measure,
     "search": search.measure,
+    "audit": audit.measure,
 }
 PARTS |= PROMISES
 
