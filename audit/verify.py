@@ -1268,7 +1268,7 @@ class Conduct:
 
     def judge_standing(self, body: Body, standing: str) -> Iterator[str]:
         data, who = body["data"], shown(body["agent"])
-        writes = data["action"] != "read"
+        writes = data["action"] != "read" or bool(data.get("writes"))
         if standing in ("suspended", "revoked") or (standing == "read_only" and writes):
             yield f"It allows {who}, which is {standing} since an earlier entry, to {shown(data['action'])}."
         elif standing == "supervised" and writes and "supervised" not in data.get("lifted", ()):
@@ -2019,7 +2019,7 @@ class Replay:
     def judge_call(self, body: Body, standing: str, objecting: set[str]) -> tuple[str, str]:
         """The verdict as if nothing were observed, before money is held."""
         data = body["data"]
-        reads = bool(data.get("reads", data["action"] == "read"))
+        reads = data["action"] == "read" and not data.get("writes")
         if standing in ("suspended", "revoked"):
             return "deny", "contained"
         refused = [reason["code"] for reason in data["reasons"] if reason["code"] in REFUSED_BEFORE_RULES]

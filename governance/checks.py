@@ -93,7 +93,7 @@ class Batch:
         self.now: datetime = entries.now
         self.memory = Memory(current.workspace_id, self.now)
         self.ledger = Ledger(current.workspace_id, self.now, current.timezone, current.budgets)
-        self.recall = Recall(self.now)
+        self.recall = Recall(self.now, entries.head().log_id, entries.head().uuid)
         self.records = Records(current, entries)
 
     def run(
@@ -375,8 +375,8 @@ def judge_key(caller: Caller, agent: AgentEntry, now: datetime) -> Problem | Non
 
 
 def deny(verdict: Verdict, code: str, message: str, **more: Any) -> None:
-    """Turn a verdict into a denial for a reason found after the rules."""
-    verdict.decision, verdict.code = "deny", code
+    """Turn a verdict into a denial for something that is short, found after the rules."""
+    verdict.decision, verdict.code, verdict.short = "deny", code, code
     verdict.reasons.insert(0, {"code": code, "effect": "deny", "message": message, **more})
 
 

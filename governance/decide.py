@@ -79,6 +79,9 @@ class Verdict:
     labels: frozenset[str] = frozenset()
     would: str = ""
     retry_after: int = 0
+    standing: str = "active"
+    writes: bool = False  # a tool that reads touches something in another way, too
+    short: str = ""  # the code of what was short: money, or sessions
 
 
 class Refusal(Exception):
@@ -92,7 +95,7 @@ class Refusal(Exception):
 
 def decide(question: Question, facts: Facts) -> Verdict:
     """Judge one call. Under ``observe`` an objection is recorded as ``would`` and the call is allowed."""
-    verdict = Verdict("allow", "granted")
+    verdict = Verdict("allow", "granted", standing=question.standing)
     try:
         judge(verdict, question, facts)
     except Refusal as refusal:
@@ -114,6 +117,7 @@ def judge(verdict: Verdict, question: Question, facts: Facts) -> None:
     tool = understand(verdict, question)
     verdict.labels = tool.compiled.declaration.labels  # also where a refusal is only observed
     reads = verdict.action == "read" and all(derived.action == "read" for derived in verdict.derived)
+    verdict.writes = verdict.action == "read" and not reads
     if standing == "read_only" and not reads:
         raise Refusal(
             "contained", "This agent may only read for now; ask an owner of the workspace to loosen that."

@@ -32,6 +32,7 @@ def open_approval(
         message = f"{MOST_OPEN} calls of this agent wait for people already; wait until some were answered."
         verdict.decision, verdict.code = "deny", "too_many_pending"
         verdict.reasons = [{"code": "too_many_pending", "effect": "deny", "message": message}]
+        draft.entry["data"]["facts"]["waiting"] = open_now
         batch.records.retell(draft, verdict)
         return None
     tool = batch.snapshot.tools[request.tool].compiled.declaration
