@@ -172,7 +172,7 @@ def fail(cursor: StreamCursor, now: datetime, error: str, after: int = 0) -> Non
 def retry_after(attempts: int, chance: float) -> float:
     """Seconds until the next try: 5, 10, 20 … at most an hour, of which the upper half is left to chance (0 to 1), so
     that many streams do not come back at once."""
-    whole = min(FIRST_RETRY * 2 ** min(attempts, 20), LONGEST_RETRY)
+    whole = min(FIRST_RETRY * 2.0 ** min(attempts, 20), LONGEST_RETRY)
     return whole / 2 * (1 + chance)
 
 

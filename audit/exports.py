@@ -25,7 +25,8 @@ SLICE_SECONDS = 5.0  # then another export gets its turn
 KEPT = timedelta(days=7)
 MOST_OPEN = 5  # exports that one person may have under way in a log
 SEARCHED = ("type", "actor", "agent", "tool", "resource", "outcome", "session")
-Status, Kind = Export.Status, Export.Kind
+Status = Export.Status
+Kind = Export.Kind
 OPEN = (Status.WAITING, Status.RUNNING)
 SUFFIXES = {
     Kind.JSONL: "jsonl",
@@ -163,23 +164,30 @@ def folder() -> Path:
 
 def go_on(payload: dict[str, Any]) -> str | None:
     """Make the next slice of an export, or all of one that has a maker."""
-    export = Export.objects.filter(pk=payload["export"], status__in=OPEN).first()
-    if export is None:
+    rows = Export.objects.select_related("log").filter(pk=payload["export"], status__in=OPEN)
+    if not rows.exists():
         return "over already"
     try:
-        with alone(export):
-            export = Export.objects.select_related("log").filter(pk=export.pk, status__in=OPEN).first()
-            if export is None:
-                return "over already"
-            make_whole(export) if export.kind in makers else write_slice(export)
+        with alone(payload["export"]):
+            export = rows.get()  # as the last who held it left it
+            return make(export, payload)
     except BeingMade:
         owed.owe(SLICE, [payload], due=log.database_time() + timedelta(seconds=15))
         return "another worker is making it"
+    except Export.DoesNotExist:
+        return "over already"
+
+
+def make(export: Export, payload: dict[str, Any]) -> str:
+    """One slice, or the whole; what is left is owed again."""
+    try:
+        make_whole(export) if export.kind in makers else write_slice(export)
     except ExportRefused as refused:
         close(export, Status.FAILED, error=str(refused))
         return str(refused)
     except OSError as error:
-        Export.objects.filter(pk=export.pk).update(error=f"{error}; it is tried again."[:500])
+        export.error = f"{error}; it is tried again."[:500]
+        export.save(update_fields=["error"])
         raise
     if export.status in OPEN:
         owed.owe(SLICE, [payload], due=log.database_time())
@@ -187,17 +195,18 @@ def go_on(payload: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def alone(export: Export) -> Iterator[None]:
-    """Hold the export against other workers; a process that dies lets go of it. Raises BeingMade."""
-    path = folder() / f"{export.public_id}.lock"
+def alone(key: int) -> Iterator[None]:
+    """Hold the export of this primary key against other workers; a process that dies lets go of it. Raises
+    BeingMade."""
+    path = folder() / f"{key}.lock"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BeingMade(export.public_id) from None
+            raise BeingMade(str(key)) from None
         yield
-        if not Export.objects.filter(pk=export.pk, status__in=OPEN).exists():
+        if not Export.objects.filter(pk=key, status__in=OPEN).exists():
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)

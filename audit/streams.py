@@ -147,7 +147,7 @@ def ask_for_test(stream: Stream) -> None:
     owed.owe(TEST, [{"stream": stream.pk}], due=timezone.now())
 
 
-def in_log(log_id: int) -> QuerySet[Stream]:
+def in_log(log_id: int) -> QuerySet[Any]:
     """A log's streams, each with its cursor and ``dead``: how many dead letters it has."""
     dead = Count("dead_letters", filter=Q(dead_letters__sent_at=None))
     return (

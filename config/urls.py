@@ -32,6 +32,7 @@ urlpatterns = [
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
     path("admin/", include("governance.urls_access")),
+    path("admin/", include("governance.urls_log")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.urls_api")),
     path("", include("config.urls_logs")),

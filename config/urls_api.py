@@ -15,12 +15,14 @@ from governance.api import (
     approvals,
     containment,
     decisions,
+    exports,
     members,
     onboarding,
     overview,
     policies,
     replays,
     reviews,
+    streams,
     trials,
 )
 from workspaces.access.pages import signed_in_page
@@ -32,6 +34,8 @@ APPROVAL = f"{WORKSPACE}/approvals/<str:approval>"
 DECISION = f"{WORKSPACE}/decisions/<int:index>"
 POLICY = f"{WORKSPACE}/policies/<int:number>"
 REPLAY = f"{WORKSPACE}/replays/<str:replay>"
+EXPORT = f"{WORKSPACE}/exports/<str:export>"
+STREAM = f"{WORKSPACE}/streams/<str:stream>"
 REVIEW = f"{WORKSPACE}/reviews/<str:review_id>"
 
 
@@ -94,6 +98,16 @@ urlpatterns = [
     at(f"{REVIEW}/items", reviews.Items),
     at(f"{REVIEW}/items/<int:number>/answer", reviews.ItemAnswer),
     at(f"{REVIEW}/sign", reviews.ReviewSignature),
+    at(f"{WORKSPACE}/exports", exports.Exports),
+    at(EXPORT, exports.OneExport),
+    at(f"{EXPORT}/file", exports.ExportFile),
+    at(f"{WORKSPACE}/streams", streams.Streams),
+    at(STREAM, streams.OneStream),
+    at(f"{STREAM}/pause", streams.StreamPause),
+    at(f"{STREAM}/resume", streams.StreamResumption),
+    at(f"{STREAM}/secret", streams.StreamSecret),
+    at(f"{STREAM}/test", streams.StreamTest),
+    at(f"{STREAM}/send-again", streams.StreamAgain),
     at(f"{WORKSPACE}/approvals", approvals.Approvals),
     at(APPROVAL, approvals.OneApproval),
     at(f"{APPROVAL}/content", approvals.ApprovalContent),

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django import forms
@@ -23,6 +23,8 @@ from workspaces.access.pages import signed_in_page, workspace_page
 from workspaces.models import Agent, Membership, Resource, Role, Tool, User, Workspace
 
 LONGEST = 3650  # days
+
+Piece = TypeVar("Piece", str, bytes)
 
 
 class MatrixForm(forms.Form):
@@ -126,14 +128,14 @@ def download(request: HttpRequest, workspace: Workspace, *, actor: str) -> Strea
     return response
 
 
-async def in_threads(lines: Iterator[str]) -> AsyncIterator[str]:
-    """The lines, each read in the thread that may ask the database."""
+async def in_threads(pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
+    """The pieces, each read in the thread that may ask the database."""
 
-    def step() -> str | None:
-        return next(lines, None)
+    def step() -> Piece | None:
+        return next(pieces, None)
 
-    while (line := await sync_to_async(step)()) is not None:
-        yield line
+    while (piece := await sync_to_async(step)()) is not None:
+        yield piece
 
 
 @workspace_page()

@@ -91,6 +91,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if sees:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
+    if may_somewhere(person, "export_log"):
+        links = [
+            item("Exports", "archive", "exports_overview"),
+            item("Streams", "cell_tower", "streams_overview"),
+        ]
+        groups.insert(1, group("Beyond the log", *links))
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))

@@ -133,7 +133,7 @@ def test_slices_of_a_killed_worker_are_gone_on_with(
 
 def test_two_workers_do_not_make_one_export_together(cast: Cast) -> None:
     export = start(cast)
-    with exports.alone(export):
+    with exports.alone(export.pk):
         assert exports.go_on({"export": export.pk}) == "another worker is making it"
     export.refresh_from_db()
     assert export.status == "waiting"

@@ -163,7 +163,7 @@ def test_a_sink_that_is_away_for_a_day_gets_every_entry_once(cast: Cast, sink: S
     assert sink.received() == list(range(first, size_of(cast)))
     assert DeadLetter.objects.count() == 0
     stream.cursor.refresh_from_db()
-    assert (stream.cursor.failing_since, stream.cursor.attempts) == (None, 0)
+    assert (stream.cursor.attempts, streams.health(stream, size_of(cast))) == (0, "well")
 
 
 def test_a_batch_is_the_same_message_until_it_is_taken(cast: Cast, sink: Sink) -> None:

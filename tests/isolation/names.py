@@ -7,7 +7,7 @@ good value of everything that names nothing.
 from collections.abc import Callable
 from typing import Any
 
-from audit.models import Entry, Log, SavedView
+from audit.models import Entry, Export, Log, SavedView, Stream
 from billing.models import Budget
 from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
 from tests.isolation.routes import Route
@@ -39,6 +39,7 @@ SEGMENTS: dict[str, Kind] = {
     "decisions": DecisionRecord,
     "entries": Entry,
     "entry": Entry,
+    "exports": Export,
     "installation": Installation,
     "keys": AgentKey,
     "lists": NamedList,
@@ -60,6 +61,7 @@ SEGMENTS: dict[str, Kind] = {
     "reviewergroup": ReviewerGroup,
     "role": Role,
     "roles": Role,
+    "streams": Stream,
     "tokens": ApiToken,
     "tool": Tool,
     "tools": Tool,
@@ -74,6 +76,7 @@ COLUMNS = {
     "agent": "public_id",
     "approval": "public_id",
     "budget": "public_id",
+    "export": "public_id",
     "index": "index",
     "key": "public_id",
     "name": "name",
@@ -85,6 +88,7 @@ COLUMNS = {
     "replay": "public_id",
     "review_id": "public_id",
     "slug": "slug",
+    "stream": "public_id",
     "token": "public_id",
     "uuid": "uuid",
 }
@@ -202,9 +206,14 @@ PLAIN: dict[str, str] = {
     "expires_at": "",
     "extended": "1",
     "facts": "1",
+    "first": "1",
+    "first_day": "2026-01-01",
+    "format": "jsonl",
+    "from_start": "",
     "grants_until": "",
     "isolated_runs": "",
     "key_until": "",
+    "last_day": "2026-12-31",
     "kind": "block",
     "labels": "word",
     "limit": "10",
@@ -238,6 +247,7 @@ PLAIN: dict[str, str] = {
     "sensitive": "",
     "sessions_per_hour": "",
     "since": "day",
+    "sink": "webhook",
     "standing": "supervised",
     "starter": "analyst",
     "status": "all",
@@ -249,6 +259,7 @@ PLAIN: dict[str, str] = {
     "type": "governance.check.allowed",
     "undecided": "keep",
     "until": "",
+    "url": "https://siem.example.com/",
     "verdict": "allowed",
     "version": "",
     "warnings": "50",

@@ -65,10 +65,11 @@ CELLS = {
 VIEW, EVERYBODY, OPERATORS, ASKED = "view_workspace", "everybody", "operators", "asked"
 NOBODY = "nobody"
 # A replay tells what rules match, and a draft of grants what was sent: both need to read that.
-REPLAY, GRANT = "replay", "grant"
+REPLAY, GRANT, DETAIL = "replay", "grant", "detail"
 TOGETHER = {
     REPLAY: ["draft_policy", "view_content"],
     GRANT: ["manage_agents", "manage_tools", "view_content"],
+    DETAIL: ["view_log", "view_content"],
 }
 # What of a button's form is named otherwise than everywhere else.
 FORMS = {"governance_policyversion_check": {"workspace": Workspace}}
@@ -101,13 +102,23 @@ PAGES: dict[str, str] = {
     "access_reviews": VIEW,
     "api-docs": EVERYBODY,
     "api_tokens": EVERYBODY,
+    "export_progress": "export_log",
+    "exports": "export_log",
+    "exports_overview": "export_log",
     "leaver": OPERATORS,
     "live": VIEW,
+    "log_entry": "view_log",
+    "log_proof": "view_log",
+    "log_timeline": VIEW,
+    "log_tlog_proof": "view_log",
     "policy_replay": REPLAY,
     "policy_replay_progress": REPLAY,
     "policy_trial": "draft_policy",
     "pulse": VIEW,
     "stop": EVERYBODY,
+    "stream": "export_log",
+    "streams": "export_log",
+    "streams_overview": "export_log",
     "workspaces_agent_activity": VIEW,
     "workspaces_agent_connect": "manage_agents",
     "workspaces_agent_denied": GRANT,
@@ -120,9 +131,18 @@ BUTTONS: dict[str, str] = {
     "api_token_revoke": EVERYBODY,
     "access_review_answer": VIEW,  # whose agents they are, the campaign asks
     "access_review_sign": VIEW,  # only who started it signs
+    "export_file": NOBODY,  # only who asked for it
+    "log_content": DETAIL,
     "policy_replay_cancel": REPLAY,
     "saved_view_remove": "view_log",  # their own
     "saved_view_save": "view_log",
+    "stream_again": "publish_policy",
+    "stream_create": "publish_policy",
+    "stream_pause": "publish_policy",
+    "stream_remove": "publish_policy",
+    "stream_resume": "publish_policy",
+    "stream_secret": "publish_policy",
+    "stream_test": "publish_policy",
     "governance_policyversion_check": "draft_policy",
     "governance_approval_decide": "decide",
     "governance_policyversion_publish": "publish_policy",
@@ -158,6 +178,10 @@ API: list[tuple[str, str, str]] = [
     ("get", r"/replays$", "draft_policy"),
     ("get post", r"/replays/<str:replay>", REPLAY),
     ("post", r"/access/export$", VIEW),
+    ("post", r"/exports/<str:export>/file$", NOBODY),  # only who asked for it
+    ("get post", r"/exports(/<str:export>)?$", "export_log"),
+    ("get", r"/streams(/<str:stream>)?$", "export_log"),
+    ("post delete", r"/streams(/<str:stream>.*)?$", "publish_policy"),
     ("post", r"/reviews$", "publish_policy"),
     (
         "post",

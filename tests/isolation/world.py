@@ -230,6 +230,16 @@ def stand(side: Side) -> None:
             undecided="keep",
             person=side.everyone,
         ),
+        Export: exports.start(
+            side.workspace.log_id, kind="jsonl", person=side.everyone, actor=people.actor_of(side.everyone)
+        ),
+        Stream: streams.create(
+            side.workspace.log_id,
+            name=side.fleet[0].name,
+            kind="webhook",
+            url=f"https://{side.fleet[0].name}.example.com/",
+            actor=people.actor_of(side.everyone),
+        )[0],
         Replay: replays.start(side.rows[PolicyVersion], person=side.everyone),  # type: ignore[arg-type]
         ApiToken: tokens.create_token(
             side.everyone, name=side.fleet[0].name, scope="read", actor=people.actor_of(side.everyone)
