@@ -92,6 +92,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
             400, "missing_field", "The field 'tool' is missing; name the tool that is about to be used."
         )
     refuse_secret_names(body)
+    refuse_secret_key(idempotency_key)
     arguments = body.get("arguments", {})
     withheld, found = secrets.withhold(arguments)
     elsewhere = any(secrets.contains(body[name]) for name in ("reason", "context") if name in body)
@@ -148,6 +149,16 @@ def refuse_secret_names(body: Mapping[str, Any]) -> None:
                 "invalid_field",
                 f"The field {field!r} holds what looks like a secret, and is recorded as it is; send another.",
             )
+
+
+def refuse_secret_key(key: str) -> None:
+    """Raise Refused for an Idempotency-Key that is a secret: it is kept as it is."""
+    if len(key) >= SHORTEST_SECRET and secrets.contains(key):
+        raise Refused(
+            400,
+            "invalid_idempotency_key",
+            "The Idempotency-Key holds what looks like a secret, and is recorded as it is; send another.",
+        )
 
 
 def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:

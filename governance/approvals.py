@@ -18,6 +18,7 @@ from viewflow.workflow import STATUS
 
 from audit import log, owed
 from audit.log import Writer
+from audit.secrets import withhold
 from governance import outcomes, reviewers
 from governance.flows import ApprovalFlow
 from governance.models import Approval, ApprovalLink, Vote
@@ -152,7 +153,8 @@ def decide(
 
 
 def cast(ballot: Vote, *, comment: str, actor: str, entries: Writer) -> None:
-    """Insert the vote with its entry; the comment goes into the entry's Detail only."""
+    """Insert the vote with its entry; the comment goes into the entry's Detail only, without secrets."""
+    comment = withhold(comment)[0]
     approval, person = ballot.approval, ballot.person
     before = reviewers.open_requirements(approval)
     approved_by = reviewers.approvers(approval) | ({person.pk} if ballot.approve else set())

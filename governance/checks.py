@@ -93,7 +93,7 @@ class Batch:
         self.now: datetime = entries.now
         self.memory = Memory(current.workspace_id, self.now)
         self.ledger = Ledger(current.workspace_id, self.now, current.timezone, current.budgets)
-        self.recall = Recall(self.now)
+        self.recall = Recall(self.now, entries.head().log_id, entries.head().uuid)
         self.records = Records(current, entries)
 
     def run(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from django.db import connection
 
+from governance.answers import Sealed
 from governance.memory import marks
 from governance.models import Approval, Call, Decision, Idempotency
 from governance.requests import CheckRequest
@@ -18,7 +19,7 @@ IDEMPOTENCY_AGE = timedelta(hours=24)
 
 
 class Encodable(Protocol):
-    """An answer of this very batch, which has its bytes once the log sealed its entry."""
+    """An answer that was kept, or one of this very batch, which has its bytes once the log sealed its entry."""
 
     def encode(self) -> bytes: ...
 
@@ -31,20 +32,22 @@ class Answered:
     decision: str
     approval: str
     epoch: int
-    answer: bytes | Encodable
+    answer: Encodable
     created: datetime
     open_until: datetime
 
     def encode(self) -> bytes:
         """The answer as it is or was sent."""
-        return self.answer if isinstance(self.answer, bytes) else self.answer.encode()
+        return self.answer.encode()
 
 
 class Recall:
     """The earlier answers, approvals and people that one batch refers to."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, log_id: int, uuid: str) -> None:
         self.now = now
+        self.log_id = log_id
+        self.uuid = uuid
         self.keys: dict[tuple[int, str], Answered] = {}
         self.calls: dict[tuple[int, str, str], Answered] = {}
         self.approvals: dict[str, Approval] = {}
@@ -59,13 +62,15 @@ class Recall:
             for row in rows_of(Idempotency, "agent_id, key", keys, "route = 'check'"):
                 if row.created + IDEMPOTENCY_AGE > self.now:
                     self.keys[row.agent_id, row.key] = Answered(
-                        bytes(row.body_digest), row.decision, row.approval, row.epoch, bytes(row.answer),
+                        bytes(row.body_digest), row.decision, row.approval, row.epoch,
+                        Sealed(self.log_id, self.uuid, (row.agent_id, "check", row.key), bytes(row.answer)),
                         row.created, row.expires_at,
                     )  # fmt: skip
         if calls:
             for row in rows_of(Call, "agent_id, session, call_id", calls):
                 self.calls[row.agent_id, row.session, row.call_id] = Answered(
-                    bytes(row.digest), row.decision, row.approval, row.epoch, bytes(row.answer),
+                    bytes(row.digest), row.decision, row.approval, row.epoch,
+                    Sealed(self.log_id, self.uuid, (row.agent_id, row.session, row.call_id), bytes(row.answer)),
                     row.expires_at, row.expires_at,
                 )  # fmt: skip
         earlier = [*self.keys.values(), *self.calls.values()]

@@ -12,17 +12,18 @@ from audit import log
 from audit.log import stamp
 from audit.secrets import withhold
 from billing.budgets import dollars
+from governance import answers
 from governance.approvals import Ask
 from governance.approvals import open as open_rows
 from governance.binding import binding, call_name
 from governance.decide import Facts, Verdict
 from governance.memory import upsert
 from governance.models import Approval, Call, Decision, Idempotency
-from governance.preparation import stored_arguments
 from governance.recall import Answered
 from governance.requests import CheckRequest
 from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
+from governance.withholding import Kept, keep
 
 ALLOW_SECONDS = 60
 LEASE = timedelta(minutes=10)
@@ -139,6 +140,7 @@ class Records:
     ) -> dict[str, Any]:
         """The entry's parts: facts and rule results in the body, everything personal beside it."""
         tool = self.snapshot.tools.get(request.tool)
+        kept = keep(request, verdict, tool.compiled if tool else None)
         named = [self.snapshot.resource_public_ids[key] for keys in verdict.granted_by for key in keys]
         data: dict[str, Any] = {
             "decision": decision,
@@ -167,7 +169,7 @@ class Records:
                 "lifted",
                 [rule.rule.name for rule in verdict.lifted] + ["supervised"] * verdict.supervision_lifted,
             ),
-            ("withheld", list(request.secrets)),
+            ("withheld", list(kept.kinds)),
             ("standing", verdict.standing if verdict.standing != "active" else ""),
             ("writes", verdict.writes),
             ("short", verdict.short),
@@ -184,32 +186,22 @@ class Records:
             "outcome": verdict.code,
             "session": request.session,
             "data": data,
-            "detail": self.detail(request, verdict),
+            "detail": self.detail(request, verdict, kept),
         }
 
-    def detail(self, request: CheckRequest, verdict: Verdict) -> dict[str, Any]:
-        """What is personal: arguments (secrets and sensitive values withheld), resources and claims."""
-        tool = self.snapshot.tools.get(request.tool)
-        detail: dict[str, Any] = {}
-        if verdict.derived:
-            detail["resources"] = [item.resource for item in verdict.derived]
+    def detail(self, request: CheckRequest, verdict: Verdict, kept: Kept) -> dict[str, Any]:
+        """What is personal: arguments, resources, reasons and claims, as far as they are kept."""
+        detail: dict[str, Any] = {"arguments": kept.arguments}
+        if kept.resources:
+            detail["resources"] = kept.resources
         if verdict.decision != "allow" or verdict.would:
-            detail["reasons"] = verdict.reasons
+            detail["reasons"] = kept.reasons
         for name in ("reason", "on_behalf_of"):
             if value := getattr(request, name):
-                detail[name] = value
-        if request.secrets:
-            detail = {name: withhold(value)[0] for name, value in detail.items()}
+                detail[name] = withhold(value)[0] if kept.kinds else value
         if request.context:
             detail["context"] = request.kept_context or withhold(request.context)[0]
-        # The arguments were searched before the head was locked, which takes a while when there is 1 MiB of them.
-        prepared = request.prepared
-        if prepared is not None and tool is not None and prepared.tool is tool.compiled:
-            return {"arguments": prepared.stored, **detail}
-        return {
-            "arguments": stored_arguments(request, verdict.arguments, tool.compiled if tool else None),
-            **detail,
-        }
+        return detail
 
     def retell(self, draft: Draft, verdict: Verdict) -> None:
         """Make answer and entry say what a verdict says that changed after they were drafted."""
@@ -288,13 +280,17 @@ class Records:
         """Answers under their idempotency keys and call ids; a later answer takes an earlier one's place."""
         upsert(cursor, Idempotency._meta.db_table, "agent_id route key",
                "body_digest decision approval epoch answer created expires_at",
-               [(agent_id, "check", key, a.digest, a.decision, a.approval, a.epoch, a.encode(),
-                 log.adapt(a.created), log.adapt(a.open_until))
+               [(agent_id, "check", key, a.digest, a.decision, a.approval, a.epoch,
+                 self.sealed((agent_id, "check", key), a), log.adapt(a.created), log.adapt(a.open_until))
                 for (agent_id, key), a in self.keys.items()])  # fmt: skip
         upsert(cursor, Call._meta.db_table, "agent_id session call_id",
                "digest decision approval epoch answer expires_at",
-               [(*key, a.digest, a.decision, a.approval, a.epoch, a.encode(), log.adapt(a.open_until))
+               [(*key, a.digest, a.decision, a.approval, a.epoch, self.sealed(key, a), log.adapt(a.open_until))
                 for key, a in self.calls.items()])  # fmt: skip
+
+    def sealed(self, key: tuple[int, str, str], answered: Answered) -> bytes:
+        """An answer as its row keeps it."""
+        return answers.seal(self.snapshot.log_id, self.entries.head().uuid, key, answered.encode())
 
 
 def plain_facts(facts: Facts, verdict: Verdict) -> dict[str, Any]:

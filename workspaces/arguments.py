@@ -5,7 +5,7 @@ from typing import Any
 
 from audit import canonical
 from workspaces.declarations import ANY_ELEMENT, Derived, ToolDeclaration
-from workspaces.resources import Template
+from workspaces.resources import Template, steps
 from workspaces.schemas import (
     MAX_DEFAULTS,
     MAX_TOLD,
@@ -54,6 +54,8 @@ class Tool:
             (Template.parse(each.template, declaration.default_scheme), each.action)
             for each in declaration.templates
         ]
+        self.joins = any(len(template.placeholders) > 1 for template, _ in self._templates)
+        self.is_sensitive = bool(declaration.sensitive)
         self._itself = Derived(f"tool:{declaration.name}", declaration.action)
         self._sensitive = [
             [unescape(token) for token in pointer[1:].split("/")] for pointer in declaration.sensitive
@@ -107,6 +109,12 @@ class Tool:
         if len(derived) > 1:
             return list(dict.fromkeys(derived))
         return derived or [self._itself]
+
+    def mask_joined(self, arguments: dict[str, Any], mark: str) -> dict[str, Any]:
+        """`arguments` with those replaced by `mark` that a template joins to others."""
+        joined = [template for template, _ in self._templates if len(template.placeholders) > 1]
+        names = {steps(placeholder)[0] for template in joined for placeholder in template.placeholders}
+        return arguments | dict.fromkeys(names & arguments.keys(), mark)
 
     def redact(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """`arguments` with what is declared sensitive withheld, and the pointers to what was withheld.
