@@ -11,12 +11,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, Max, Min, Sum
 
+from audit import outside
 from audit.durability import durability
 from audit.heartbeats import LATE
 from audit.models import Head, Owed, Worker
+from audit.policy import PolicyError
 from workspaces.models import Workspace
 
 PATIENCE = timedelta(seconds=60)  # owed work that is due for longer means that the worker is behind
+UNCONFIRMED = timedelta(minutes=10)  # a checkpoint without its quorum for so long is told
 LITTLE, VERY_LITTLE = 0.15, 0.05  # of the disk
 MEGABYTE = 1024 * 1024
 
@@ -94,6 +97,36 @@ def logs(now: datetime) -> Finding:
     return Finding("Logs", "success", f"{said}; the newest is of {heads['last']:%Y-%m-%d %H:%M:%S} UTC.")
 
 
+def witnesses(now: datetime) -> Finding:
+    """How far the log is confirmed by who holds neither its database nor its key, and who of them is away."""
+    try:
+        policy = outside.policy()
+    except PolicyError as error:
+        todo = "Mend the file that COUNTERSIGN_WITNESS_POLICY names."
+        return Finding("Witnesses", "danger", f"The trust policy cannot be read: {error}", todo)
+    if not settings.TIMESTAMP_URL and (policy is None or not policy.witnesses):
+        said = "None: who holds database and signing key could write another past, and nobody could tell."
+        return Finding(
+            "Witnesses", "warning", said, "Set COUNTERSIGN_WITNESS_POLICY; see Witnesses in the manual."
+        )
+    found = outside.confirmation(policy)
+    if found.newest is None:
+        return Finding("Witnesses", "success", "No checkpoint is published yet.")
+    size = found.covered.size if found.covered else 0
+    away = " ".join(
+        f"{each.name} has not since {each.failing:%Y-%m-%d %H:%M} UTC: {each.error}" for each in found.away
+    )
+    said = f"{size:,} of {found.newest.size:,} entries of the installation's log are confirmed from outside. {away}"
+    if any(each.contradicts for each in found.away):
+        todo = "Find out what happened to the database before anything else; see the threat model."
+        return Finding("Witnesses", "danger", said, todo)
+    patience = UNCONFIRMED if outside.needs_witness(policy) else 2 * settings.TIMESTAMP_INTERVAL + UNCONFIRMED
+    if found.since and found.since < now - patience:
+        todo = "Too few witnesses answer. Look at the worker's stderr, and ask who runs them."
+        return Finding("Witnesses", "danger", f"{said} Waiting since {found.since:%Y-%m-%d %H:%M} UTC.", todo)
+    return Finding("Witnesses", "warning" if away else "success", said.rstrip())
+
+
 def disk(now: datetime) -> Finding:
     """How much room is left where the data lies."""
     usage = shutil.disk_usage(settings.DATA_DIR)
@@ -125,4 +158,12 @@ def size(now: datetime) -> Finding:
     return Finding("Workspaces", "success", said)
 
 
-LOOKS = {"Worker": worker, "Mail": mail, "Logs": logs, "Disk": disk, "Database": database, "Workspaces": size}
+LOOKS = {
+    "Worker": worker,
+    "Mail": mail,
+    "Logs": logs,
+    "Witnesses": witnesses,
+    "Disk": disk,
+    "Database": database,
+    "Workspaces": size,
+}

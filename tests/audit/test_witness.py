@@ -5,14 +5,11 @@ import http.client
 import json
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +23,8 @@ from audit.notes import COSIGNATURE, ED25519, Checkpoint, Note, Signer, Verifier
 from audit.witness.ledger import Ledger, LedgerError
 from audit.witness.requests import Refused, Request
 from audit.witness.server import IDLE, LARGEST_BODY, MOST_CONNECTIONS, Server
+from tests.audit.witnesses import Running, run, witness
 
-ROOT = Path(__file__).resolve().parents[2]
 VECTORS = Path(os.environ.get("COUNTERSIGN_SHARED", "../shared")) / "vectors/c2sp/witness_exchanges.json"
 SIGSUM = "sigsum.org/v1/tree/4d6d8825a6bb689d459628312889dfbb0bcd41b5211d9e1ce768b0ff0309e562"
 SIGSUM_KEY = bytes.fromhex("ffdc2d4d98e4124d3feaf788c0c2f9abfd796083d1f0495437f302ec79cf100f")
@@ -50,67 +47,10 @@ def request(old: int, size: int, leaves: list[bytes] = LEAVES, signer: Signer = 
     return f"old {old}\n{encoded}\n{sign(checkpoint(size, leaves).text, [signer])}".encode()
 
 
-@dataclass
-class Running:
-    """A witness in a process of its own, its folder, and its public key."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    port: int
-    verifier: Verifier
-
-    def post(self, body: bytes, path: str = "/add-checkpoint") -> tuple[int, str, str]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request("POST", path, body)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(), answer.headers["Content-Type"]
-
-    def raw(self, sent: bytes) -> bytes:
-        """What comes back for these bytes until the witness closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            with suppress(OSError):
-                connection.sendall(sent)
-                connection.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: connection.recv(4096), b""))
-
-
-def command(folder: Path, *more: str) -> list[str]:
-    files = [
-        "--key",
-        str(folder / "witness.key"),
-        "--logs",
-        str(folder / "logs"),
-        "--state",
-        str(folder / "state"),
-    ]
-    return [sys.executable, "-m", "audit.witness", "--listen", "127.0.0.1:0", *files, *more]
-
-
-def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """A start that is to end by itself."""
-    return subprocess.run(command(folder, *more), cwd=ROOT, capture_output=True, text=True, timeout=60)
-
-
-@contextmanager
-def witness(folder: Path, logs: str = LOGS) -> Iterator[Running]:
-    (folder / "logs").write_text(logs)
-    process = subprocess.Popen(
-        command(folder, "--name", "example.com/witness"),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        _, key, _, address = process.stdout.readline().split()
-        yield Running(process, folder, int(address.rpartition(":")[2]), Verifier.parse(key))
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One process for the tests that leave nothing behind."""
-    with witness(tmp_path_factory.mktemp("witness")) as running:
+    with witness(tmp_path_factory.mktemp("witness"), LOGS) as running:
         yield running
 
 
@@ -118,7 +58,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_the_exchanges_of_the_reference_witness(tmp_path):
     exchanges = [each for group in json.loads(VECTORS.read_text()) for each in group["requests"]]
     assert len(exchanges) == 10
-    with witness(tmp_path) as running:
+    with witness(tmp_path, LOGS) as running:
         for exchange in exchanges:
             status, body, kind = running.post(exchange["body"].encode(), exchange["path"])
             assert status == exchange["status"], body
@@ -132,13 +72,13 @@ def test_the_exchanges_of_the_reference_witness(tmp_path):
 
 
 def test_what_it_signs_verifies_and_a_kill_makes_it_forget_nothing(tmp_path):
-    with witness(tmp_path) as running:
+    with witness(tmp_path, LOGS) as running:
         status, line, _ = running.post(request(0, 7))
         assert status == 200
         running.process.kill()
     note = Note.parse(sign(checkpoint(7).text, [LOG]) + line)
     assert note.signed_by(running.verifier)
-    with witness(tmp_path) as again:
+    with witness(tmp_path, LOGS) as again:
         assert again.verifier == running.verifier
         assert again.post(request(0, 5))[:2] == (409, "7\n")
         assert again.post(request(5, 6))[:2] == (409, "7\n")
@@ -148,7 +88,7 @@ def test_what_it_signs_verifies_and_a_kill_makes_it_forget_nothing(tmp_path):
 
 
 def test_two_histories_are_refused_and_kept_as_evidence(tmp_path):
-    with witness(tmp_path) as running:
+    with witness(tmp_path, LOGS) as running:
         assert running.post(request(0, 9))[0] == 200
         for _ in range(2):
             assert running.post(request(9, 9, OTHERS))[:2] == (409, "9\n")
@@ -204,7 +144,7 @@ def test_a_proof_where_none_belongs_is_refused(shared):
 
 def test_one_of_many_forks_at_once_is_signed(tmp_path):
     forks = [[*LEAVES[:5], merkle.leaf_hash(bytes([number, 1]))] for number in range(12)]
-    with witness(tmp_path) as running:
+    with witness(tmp_path, LOGS) as running:
         assert running.post(request(0, 5))[0] == 200
         with ThreadPoolExecutor(12) as threads:
             answers = list(threads.map(lambda leaves: running.post(request(5, 6, leaves))[:2], forks))
