@@ -16,5 +16,6 @@ class AuditConfig(AppConfig):
         owed.periodic(postings.index_new)
         owed.performer(exports.SLICE, aside=True)(exports.go_on)
         owed.periodic(exports.expire_due)
+        exports.maker(exports.Kind.BUNDLE)(exports.make_bundle)
         owed.performer(streams.TEST, aside=True)(delivery.send_test)
         owed.performer(streams.AGAIN, aside=True)(delivery.send_dead_letters)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from django.conf import settings
 
-from audit import formats, log, owed
+from audit import bundles, formats, log, owed
 from audit.models import Entry, Export, Log
 
 SLICE = "audit.export"
@@ -90,6 +90,8 @@ def start(
         raise ExportRefused(
             "A bundle or an evidence pack is of all entries of a period; leave the filters out."
         )
+    if kind == Kind.BUNDLE:
+        since = until = None  # it proves the log as a whole
     end = log.newest(log_id) if until is None else log.index_at(log_id, until)
     first = min(log.index_at(log_id, since), end) if since is not None else 0
     with log.write(log_id) as entries:
@@ -269,6 +271,14 @@ def make_whole(export: Export) -> None:
     partial.rename(path_of(export))
     export.position, export.written = export.end, path_of(export).stat().st_size
     close(export, Status.DONE)
+
+
+def make_bundle(export: Export, path: Path, progress: Progress) -> None:
+    """The whole log for an auditor. Raises ExportRefused."""
+    try:
+        bundles.write(export.log_id, path, progress=progress)
+    except bundles.NotPublished as reason:
+        raise ExportRefused(str(reason)) from None
 
 
 def close(export: Export, status: Status, *, error: str = "") -> None:

@@ -9,10 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connections
 
-from audit import heartbeats, owed, publishing
+from audit import delivery, heartbeats, owed, publishing
+from audit.beside import PATIENCE, Beside
 
 ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
 LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
+SENDERS = 4  # streams that one worker delivers at once, so that a sink that hangs holds up few
 
 
 class Command(BaseCommand):
@@ -30,6 +32,8 @@ class Command(BaseCommand):
             self.pulse.beat()
             self.perform_due(until=None)
             self.sweep()
+            while delivery.deliver_due():
+                pass
             publishing.Publisher().round(publishing.AT_ONCE)
             return
         stop = threading.Event()
@@ -38,9 +42,29 @@ class Command(BaseCommand):
         self.tell("Working; stop with SIGTERM.")
         publisher = publishing.Thread(stop)
         publisher.start()
+        beside = self.start_beside(stop)
         self.work(stop, options["interval"])
         publisher.join()
+        for thread in beside:
+            thread.join(PATIENCE)
         self.tell("Stopped.")
+
+    def start_beside(self, stop: threading.Event) -> list[Beside]:
+        """Threads for what may take long: exports, and sinks that hang."""
+        steps = [("exports", self.perform_aside)]
+        steps += [(f"stream sender {number + 1}", delivery.deliver_due) for number in range(SENDERS)]
+        threads = [Beside(name, step, stop=stop, complain=self.complain) for name, step in steps]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def perform_aside(self) -> bool:
+        """Perform one row of those that may take long; False when none is due."""
+        rows = owed.claim(1, aside=True)
+        for row in rows:
+            result = owed.perform(row)
+            (self.tell if result.done else self.complain)(str(result))
+        return bool(rows)
 
     def work(self, stop: threading.Event, interval: float) -> None:
         """Rounds until ``stop`` is set; what is being performed then is finished first."""
@@ -61,7 +85,7 @@ class Command(BaseCommand):
     def perform_due(self, until: float | None, stop: threading.Event | None = None) -> None:
         """Perform due rows, one claimed at a time, so that no lease runs out while a row waits its turn."""
         while not (stop and stop.is_set()) and (until is None or time.monotonic() < until):
-            rows = owed.claim(1)
+            rows = owed.claim(1, aside=None if until is None else False)
             if not rows:
                 return
             result = owed.perform(rows[0])
