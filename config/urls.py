@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from governance.admin import pulse, replays, saved_views, stop, trials
+from governance.admin import proving, pulse, replays, saved_views, stop, timelines, trials
 from workspaces import views
 from workspaces.admin import tokens
 
@@ -25,6 +25,11 @@ urlpatterns = [
         replays.cancel,
         name="policy_replay_cancel",
     ),
+    path("admin/log/<slug:slug>/timeline/", timelines.page, name="log_timeline"),
+    path("admin/log/<slug:slug>/entries/<int:index>/", proving.permalink, name="log_entry"),
+    path("admin/log/<slug:slug>/entries/<int:index>/proof/", proving.proof, name="log_proof"),
+    path("admin/log/<slug:slug>/entries/<int:index>/tlog-proof/", proving.tlog_proof, name="log_tlog_proof"),
+    path("admin/log/<slug:slug>/entries/<int:index>/content/", proving.content, name="log_content"),
     path("admin/log/<slug:slug>/views/", saved_views.save, name="saved_view_save"),
     path("admin/log/<slug:slug>/views/<str:public_id>/remove/", saved_views.remove, name="saved_view_remove"),
     path("admin/tokens/", tokens.page, name="api_tokens"),

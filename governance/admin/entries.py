@@ -21,10 +21,11 @@ from audit.admin.entries import (
 from audit.admin.pages import PortalChangeList, display
 from audit.models import Entry
 from governance import disclosures, presentation
+from governance.admin.evidence import judgment, timeline
 from governance.admin.naming import annotate, told
-from governance.models import Approval, Decision, DecisionRecord
+from governance.models import DecisionRecord
 from governance.readings import CHECKS as CHECKS
-from governance.readings import VERDICTS, judged, named_resources
+from governance.readings import VERDICTS
 from governance.templatetags.portal import moment
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import person_of
@@ -119,22 +120,16 @@ class DecisionAdmin(EntryAdmin):
             .select_related("workspace")
             .first()
         )
-        decision = data.get("decision", "")
         return {
             "title": f"{entry.agent_name}: {presentation.visible(entry.tool)}",
             "subtitle": VERDICTS[entry.type][0],
-            "verdict": VERDICTS[entry.type],
             "sentence": told(entry),
             "workspace": workspace,
             "agent": agent,
-            "data": data,
-            "facts": presentation.pretty(data["facts"]) if "facts" in data else "",
-            "rules": judged(data, entry, agent, workspace),
-            "resources": named_resources(data, workspace),
-            "done": Decision.objects.filter(public_id=decision, workspace=workspace).first(),
-            "approval": Approval.objects.filter(
-                public_id=data.get("approval", ""), workspace=workspace
-            ).first(),
+            "judgment": judgment(entry, data, agent, workspace),
+            "same_session": timeline(workspace, agent=entry.agent, session=entry.session)
+            if entry.session
+            else "",
             "leaf": bytes(entry.leaf).hex(),
             "log_page": self.log_page(request, entry, workspace),
             **self.content(request, entry, agent or workspace),

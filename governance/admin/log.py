@@ -6,15 +6,18 @@ from typing import Any
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from audit import search
 from audit.admin.entries import EntryPages
 from audit.models import Entry
 from audit.postings import CALL, ROW
 from governance.admin import saved_views
+from governance.admin.evidence import evidence
 from governance.admin.explorer import LABELS, SPANS, Asked, explore
-from workspaces.access import workspaces_for
-from workspaces.models import Workspace
+from governance.readings import VERDICTS
+from workspaces.access import may, workspaces_for
+from workspaces.models import Agent, Workspace
 
 LONGEST = 300  # characters of what is searched for
 MOST_VALUES = 10  # of one facet
@@ -59,6 +62,18 @@ class LogAdmin(EntryPages):
             return {**shown, **explore(workspace, asked)}
         except search.TooBroad as refused:
             return {**shown, "refused": str(refused)}
+
+    def told(self, request: HttpRequest, entry: Any) -> dict[str, Any]:
+        """What the page of an entry shows; its Detail only where the person asked for that, which is recorded."""
+        workspace = Workspace.objects.get(log_id=entry.log_id)
+        agent = Agent.objects.filter(public_id=entry.agent, workspace=workspace).first()
+        return {
+            **evidence(entry, workspace),
+            "may_see_content": may(request.user, "view_content", agent or workspace),
+            "decision_page": reverse("admin:governance_decisionrecord_change", args=[entry.pk])
+            if entry.type in VERDICTS
+            else "",
+        }
 
 
 def asked_in(request: HttpRequest) -> Asked:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from django.db import connection, models
 from django.utils import timezone
 
-from audit import exports, publishing, streams
+from audit import exports, streams
 from audit.log import newest
 from audit.models import Entry, Export, Log, SavedView, Stream
 from audit.publishing import publish
