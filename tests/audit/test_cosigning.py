@@ -5,19 +5,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from audit import calls, cosigning, keys, outside
-from audit.log import database_time
+from audit import calls, cosigning, keys, outside, receipts
+from audit.log import create_log, database_time
 from audit.models import Checkpoint, Cosignature, Log, Witness
 from audit.notes import COSIGNATURE, Note, Signer, sign
 from audit.notes import Checkpoint as Head
-from audit.policy import PolicyError
+from audit.policy import Policy, PolicyError
 from audit.publishing import publish
 from governance import health
 from tests.audit.publishers import append, installation, verifier
@@ -27,8 +30,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def row(db: None) -> Log:
-    return installation()
+def row(db: None, settings: Any, tmp_path: Path) -> Iterator[Log]:
+    """The installation's log, with keys of its own."""
+    settings.KEYS_DIR = tmp_path / "keys"
+    keys.forget()
+    receipts.signer.cache_clear()
+    yield installation()
+    keys.forget()
+    receipts.signer.cache_clear()
 
 
 @pytest.fixture
@@ -274,6 +283,55 @@ def test_who_says_nothing_is_left_after_a_while(row: Log) -> None:
         with pytest.raises(calls.Unreachable, match="did not answer within"):
             calls.post(url, b"x", "text/plain", deadline=0.2)
         server.shutdown()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_publishes_and_asks(row: Log, running: Running) -> None:
+    append(row, 3)
+    call_command("work", "--once", "--quiet")
+    assert signers(Checkpoint.objects.get(log=row)) == {running.verifier.name}
+
+
+def printed() -> Policy:
+    out = StringIO()
+    call_command("trust_policy", stdout=out)
+    return Policy.parse(out.getvalue().encode())
+
+
+def test_the_auditors_policy_names_key_epochs_witnesses_and_quorum(
+    row: Log, running: Running, policy_file: Path, settings: Any
+) -> None:
+    with policy_file.open("a") as file:
+        file.write("# ours\n\ttsa tsa.pem\nwitness idle ")
+        file.write(f"{Signer('w.example/2', Ed25519PrivateKey.generate(), COSIGNATURE).verifier}\n")
+    checkpoint = grown(row)
+    workspace = create_log(Log.Kind.WORKSPACE)
+    Log.objects.filter(pk=workspace.pk).update(epoch=2)
+    cosigning.round()
+    policy = printed()
+    note = Note.parse(checkpoint.note)
+    assert [note.signed_by(each) for each in policy.keys_of(row.origin)] == [0]
+    assert policy.epochs == {(workspace.origin, 1), (workspace.origin, 2)}
+    assert (policy.quorum, list(policy.witnesses)) == ("enough", ["W0", "idle"])
+    assert outside.is_quorum(policy, checkpoint)
+    assert policy.authorities == ["tsa.pem"]
+    assert policy.receipts == []
+    assert not keys.path_of(keys.RECEIPT).exists()  # printing makes no key
+    keys.signing_key(keys.RECEIPT)
+    assert printed().receipts == [receipts.signer().verifier]
+    settings.WITNESS_POLICY = ""
+    assert printed().quorum == "none"
+
+
+def test_no_policy_is_printed_by_a_key_that_did_not_sign(row: Log, settings: Any, tmp_path: Path) -> None:
+    grown(row)
+    settings.KEYS_DIR = tmp_path / "elsewhere"
+    keys.forget()
+    with pytest.raises(CommandError, match="run this where it runs"):
+        printed()
+    keys.signing_key(keys.CHECKPOINT)
+    with pytest.raises(CommandError, match="is not the key that signed the newest checkpoint"):
+        printed()
 
 
 def test_a_policy_that_cannot_be_read_is_told(row: Log, policy_file: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections, connections
 
-from audit import delivery, heartbeats, owed, publishing
+from audit import cosigning, delivery, heartbeats, owed, publishing
 from audit.beside import PATIENCE, Beside
 
 ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
@@ -35,6 +35,7 @@ class Command(BaseCommand):
             while delivery.deliver_due():
                 pass
             publishing.Publisher().round(publishing.AT_ONCE)
+            cosigning.confirm()
             return
         stop = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -50,8 +51,8 @@ class Command(BaseCommand):
         self.tell("Stopped.")
 
     def start_beside(self, stop: threading.Event) -> list[Beside]:
-        """Threads for what may take long: exports, and sinks that hang."""
-        steps = [("exports", self.perform_aside)]
+        """Threads for what may take long: exports, witnesses and sinks that hang."""
+        steps = [("exports", self.perform_aside), ("witnesses", cosigning.confirm)]
         steps += [(f"stream sender {number + 1}", delivery.deliver_due) for number in range(SENDERS)]
         threads = [Beside(name, step, stop=stop, complain=self.complain) for name, step in steps]
         for thread in threads:
