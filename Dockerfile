@@ -16,4 +16,4 @@ RUN python -m compileall -q .
 USER countersign
 VOLUME /var/lib/countersign /var/lib/countersign-keys
 EXPOSE 8000
-CMD ["daphne", "-b", "0.0.0.0", "-p", "8000", "config.asgi:application"]
+CMD ["daphne", "-v", "0", "-b", "0.0.0.0", "-p", "8000", "config.asgi:application"]

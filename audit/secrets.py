@@ -118,6 +118,24 @@ def _forms() -> Iterator[Detector]:
     )
 
 
+def _parameters() -> Iterator[Detector]:
+    """Secrets by the name that they are given to, as in the query of a URL or an assignment: ``?access_token=…``."""
+    yield _detector(
+        "url-user",
+        "://",
+        r"(?=[^\s/:@?#]{0,128}[0-9])(?P<secret>[A-Za-z0-9._~%+=-]{12,128}+)(?::[^\s/?#@]{0,256})?@",
+        before=None,
+    )
+    for anchor in ("assword=", "asswd=", "?pass=", "&pass=", "?pwd=", "&pwd="):
+        yield _detector("credential", anchor, r"""(?P<secret>[^\s&#"'<>\\${*\[(]{4,256}+)""", before=None)
+    # What else is called so is often no secret: only what looks like one, with a digit, and no place in a list.
+    page = "(?<!page_token=)(?<!next_token=)(?<!sync_token=)"
+    value = r"(?=[A-Za-z._~%+/-]{0,64}[0-9])(?P<secret>[A-Za-z0-9._~%+/-]{12,4096}+={0,2})"
+    for anchor in ("token=", "ecret=", "ignature=", "apikey=", "api_key=", "access_key=", "?key=", "&key=", "?sig=",
+                   "&sig=", "?auth=", "&auth="):  # fmt: skip
+        yield _detector("credential", anchor, (page if anchor == "token=" else "") + value, before=None)
+
+
 def _by_gate(detectors: Iterable[Detector], gates: Iterable[str]) -> dict[str, list[Detector]]:
     behind: dict[str, list[Detector]] = {gate: [] for gate in gates}
     for each in detectors:
@@ -125,7 +143,7 @@ def _by_gate(detectors: Iterable[Detector], gates: Iterable[str]) -> dict[str, l
     return behind
 
 
-DETECTORS = (*_tokens(), *_forms())
+DETECTORS = (*_tokens(), *_forms(), *_parameters())
 
 # ISO/IEC 7812: plain, or grouped as on the card. Not a part of a decimal, of an identifier or of an IBAN.
 CARD = re.compile(
@@ -165,7 +183,7 @@ PLACEHOLDER = re.compile(
 
 # The detectors by a short text that their anchors share: where it is absent, none of them needs a look, which
 # saves two thirds of the time.
-GATE_TEXTS = ("_", "-", "A", "xox", "eyJ", "://", "earer ", "hooks.slack.com")
+GATE_TEXTS = ("_", "-", "A", "xox", "eyJ", "://", "earer ", "hooks.slack.com", "=")
 GATES = tuple(
     (gate, tuple(each.anchor for each in behind), tuple(behind))
     for gate, behind in _by_gate(DETECTORS, GATE_TEXTS).items()

@@ -95,6 +95,21 @@ ASSIGNMENTS = [
     (f"see https://{SLACK_HOOK} for", "see https://[withheld: slack-webhook] for"),
     (f"before\n{PEM}\nafter", "before\n[withheld: private-key]\nafter"),
     ("cut -----BEGIN PRIVATE KEY-----\nMIIE", "cut [withheld: private-key]"),
+    (f"https://{OPAQUE}@git.example/x", "https://[withheld: url-user]@git.example/x"),
+    (
+        f"https://{OPAQUE}:rest@git.example",
+        "https://[withheld: url-user]:[withheld: url-password]@git.example",
+    ),
+    (
+        f"https://h.example/?a=1&access_token={OPAQUE}&b=2",
+        "https://h.example/?a=1&access_token=[withheld: credential]&b=2",
+    ),
+    (f"https://h.example/?key={OPAQUE}#x", "https://h.example/?key=[withheld: credential]#x"),
+    ("https://h.example/?password=hunter2&b=2", "https://h.example/?password=[withheld: credential]&b=2"),
+    (
+        f"https://h.example/o?X-Amz-Signature={OPAQUE}",
+        "https://h.example/o?X-Amz-Signature=[withheld: credential]",
+    ),
     ("csv,4111111111111111,12/27", "csv,[withheld: card-number],12/27"),
     ("4111 1111 1111 1111 12/27", "[withheld: card-number] 12/27"),
 ]
@@ -249,6 +264,17 @@ def ordinary() -> list[Any]:
             "tokens": 300,
             "public_key": "ssh-ed25519 AAAA",
         },
+        *[
+            "https://h.example/?page_token=CAUQAA12345678&n=1",
+            "next_token=eyJhYmMiOjEyMzQ1Njc4OTB9",
+            "token=abc",
+        ],
+        *[
+            "https://h.example/?key=q3.csv",
+            "https://bob@h.example/x",
+            "password=${PASSWORD}",
+            "1 + 1 = 2, a=b",
+        ],
         {"properties": {"password": {"type": "string"}}, "passenger": "Bob", "secretary": "Ann"},
     ]
 
