@@ -13,7 +13,7 @@ PRODUCTION := COUNTERSIGN_DEBUG=false COUNTERSIGN_PUBLIC_URL=https://countersign
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test check bench openapi lock clean
+.PHONY: help demo run test check bench fuzz openapi lock clean
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: .venv/dev.stamp ## measure decisions a second and their latency; make ben
 
 bench-%: .venv/dev.stamp
 	@$(BIN)/python -m bench $* $(ARGS)
+
+fuzz: .venv/dev.stamp ## hand random bytes to what reads notes, policies and requests; needs atheris (Linux)
+	@$(BIN)/python -m fuzz $(ARGS)
 
 openapi: .venv/dev.stamp ## write docs/openapi.json anew from the views and gate/openapi.json
 	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json

@@ -1,0 +1,1 @@
+"""Fuzzing of what reads bytes from outside, with atheris (libFuzzer): `make fuzz`."""
