@@ -7,7 +7,7 @@ class GovernanceConfig(AppConfig):
     name = "governance"
 
     def ready(self) -> None:
-        from audit import bundles, owed
+        from audit import bundles, exports, owed
         from governance import (
             approvals,
             campaigns,
@@ -16,6 +16,7 @@ class GovernanceConfig(AppConfig):
             last_use,
             leavers,
             mail,
+            packs,
             policies,
             replays,
             reports,
@@ -27,6 +28,7 @@ class GovernanceConfig(AppConfig):
         kinds.register()
         second_person.register()
         bundles.contributor(policies.in_bundle)
+        exports.maker(exports.Kind.PACK)(packs.make)
         owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)

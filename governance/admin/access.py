@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from governance import matrix, policies
-from governance.admin.naming import actor, names_of
+from governance.naming import actor, names_of
 from workspaces.access import PERMISSIONS, workspaces_for
 from workspaces.access.admin import actor_in
 from workspaces.access.matrix import Asked

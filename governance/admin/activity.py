@@ -10,8 +10,8 @@ from django.db.models import Prefetch, Q
 from audit.models import Entry
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
-from governance.admin.naming import recent
 from governance.models import DecisionRecord, Session
+from governance.naming import recent
 from governance.presentation import visible
 from governance.readings import CHECKS
 from workspaces.models import Agent

@@ -11,9 +11,9 @@ from audit.models import Head
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
 from governance import approvals, containment, leavers
-from governance.admin.naming import names_of
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
+from governance.naming import names_of
 from workspaces.access import may_somewhere
 from workspaces.models import Agent, AgentKey, AgentRole, ResourceGrant, Standing, ToolGrant, User, Workspace
 

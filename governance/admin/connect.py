@@ -14,8 +14,8 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from audit.log import newest
-from governance.admin.naming import recent
 from governance.models import DecisionRecord
+from governance.naming import recent
 from governance.readings import CHECKS, VERDICTS
 from workspaces.access import grants_of
 from workspaces.access.admin import ScopedAdmin

@@ -22,8 +22,8 @@ from audit.admin.pages import PortalChangeList, display
 from audit.models import Entry
 from governance import disclosures, presentation
 from governance.admin.evidence import judgment, timeline
-from governance.admin.naming import annotate, told
 from governance.models import DecisionRecord
+from governance.naming import annotate, told
 from governance.readings import CHECKS as CHECKS
 from governance.readings import VERDICTS
 from governance.templatetags.portal import moment

@@ -12,8 +12,8 @@ from audit.inclusions import inclusion_of
 from audit.models import Entry
 from audit.postings import CALL, CALL_IDS
 from governance import presentation
-from governance.admin.naming import annotate
 from governance.models import Approval, Decision, PolicyVersion
+from governance.naming import annotate
 from governance.readings import VERDICTS, judged, named_resources
 from workspaces.models import Agent, Workspace
 

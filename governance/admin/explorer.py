@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from audit import histograms, search
 from audit.models import Entry
 from audit.postings import CALL, ROW
-from governance.admin.naming import annotate
+from governance.naming import annotate
 from governance.presentation import visible
 from governance.readings import VERDICTS, WHY
 from workspaces.models import Agent, User, Workspace

@@ -11,8 +11,8 @@ from django.utils import timezone
 from audit.admin.pages import display
 from audit.models import Entry
 from governance import health
-from governance.admin.naming import recent
 from governance.admin.standing import BADGES, StandingPages, ladder
+from governance.naming import recent
 from workspaces import tenancy
 from workspaces.access import operates
 from workspaces.access.admin import ActingForm, ScopedAdmin, actor_in

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_POST
 from audit.admin.pages import display
 from governance import policies, replays
 from governance.admin.drafts import DraftForm, checking, examine, written
-from governance.admin.naming import actor, names_of
 from governance.admin.replays import ReplayForm, of_version
 from governance.differences import differences, span
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
+from governance.naming import actor, names_of
 from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused, WorkspaceChanging
 from governance.replays import ReplayRefused
 from governance.rules import Problem

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from audit.admin.pages import BoundedPaginator
 from governance import replays
-from governance.admin.naming import names_of
 from governance.models import PolicyVersion, Replay, ReplayDifference
+from governance.naming import names_of
 from workspaces.access import Forbidden
 from workspaces.access.admin import person_of
 from workspaces.access.pages import workspace_page

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from audit import registry, search
 from audit.models import Entry
 from governance.admin.log import cleaned
-from governance.admin.naming import annotate
+from governance.naming import annotate
 from governance.readings import VERDICTS, WHY
 from workspaces.access import get_agent, may
 from workspaces.access.pages import workspace_page
