@@ -56,7 +56,7 @@ class Publisher:
         Raises WrongKey, heads.BadHeadsFile and OSError."""
         logs = soundness.look()
         known = heads.read()
-        grown = [each for each in logs if self.is_grown(each)]
+        grown = [each for each in logs if self.is_grown(each, known)]
         if not grown and known.found and not any(soundness.missing(known, logs)):
             return []
         try:
@@ -101,13 +101,15 @@ class Publisher:
                 held.lines[each.uuid] = Line(each.epoch, 0, b"", lost=True)
                 halt(each, "What was signed of it is not known here any more: heads.json was lost.")
 
-    def is_grown(self, seen: Seen) -> bool:
-        """Whether a log has another head than its newest checkpoint, and may be signed at all."""
-        return not seen.halted and self.stored.get(seen.log_id, (seen.epoch, 0)) != (seen.epoch, seen.size)
+    def is_grown(self, seen: Seen, known: Heads) -> bool:
+        """Whether a log has another head than its newest checkpoint or the file says, and may be signed at all."""
+        now, line = (seen.epoch, seen.size), known.lines.get(seen.uuid)
+        signed = self.stored.get(seen.log_id, (seen.epoch, 0))
+        return not seen.halted and (signed != now or (line is not None and (line.epoch, line.size) != now))
 
     def publish(self, held: Heads, logs: Iterable[Seen], spacing: timedelta) -> list[Checkpoint]:
         """Publish those of the logs that grew, so many in one transaction; halt those that are not sound."""
-        grown = [each for each in logs if self.is_grown(each)]
+        grown = [each for each in logs if self.is_grown(each, held)]
         published = []
         for start in range(0, len(grown), TOGETHER):
             sound = list(examined(held, grown[start : start + TOGETHER], spacing))

@@ -21,7 +21,7 @@ class Stopped(RuntimeError):
     """Nothing can be written to a log until somebody looked; ``code`` is stable, the text says what to do."""
 
     status = 503
-    code = "log_stopped"
+    code: str
 
 
 class RolledBack(Stopped):

@@ -179,6 +179,16 @@ def test_a_log_that_lost_its_end_is_halted(row: Log) -> None:
     assert sizes(row) == [10]
 
 
+def test_a_backup_that_was_restored_with_its_checkpoints_is_halted_before_it_grows(row: Log) -> None:
+    publisher = Publisher()
+    for _ in range(2):
+        append(row, 10)
+        publisher.round(AT_ONCE)
+    cut(row, 10)
+    publisher.round(AT_ONCE)
+    assert "10 entries, and 20 were signed" in halted(row)
+
+
 def test_a_log_that_was_rewritten_is_halted(row: Log) -> None:
     append(row, 10)
     publish(row)

@@ -21,7 +21,7 @@ APPS = ("audit", "workspaces", "billing", "governance", "gate")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py", "billing/budgets.py")
 PORTAL_API = (
-    "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py", "governance/containment.py",
+    "audit/watermarks.py", "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py", "governance/containment.py",
     "governance/leavers.py", "governance/outcomes.py", "governance/policies.py", "governance/replays.py",
     "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py", "workspaces/agents.py",
     "workspaces/changes.py", "workspaces/declarations.py", "workspaces/patterns.py",
@@ -127,7 +127,7 @@ def decision_codes() -> set[str]:
 
 def problem_codes() -> set[str]:
     """The codes of the problems that the gate answers: of its own modules, and of what it asks."""
-    modules = [*(ROOT / "gate").rglob("*.py"), ROOT / "audit/canonical.py"]
+    modules = [*(ROOT / "gate").rglob("*.py"), ROOT / "audit/canonical.py", ROOT / "audit/watermarks.py"]
     found = set().union(*(codes_in(module) for module in modules))
     for path in (ROOT / "governance").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
