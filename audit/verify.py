@@ -90,6 +90,7 @@ class Report:
     more: int = 0
     first_bad: int | None = None
     kinds: set[int] = field(default_factory=set)
+    opened: list[BinaryIO] = field(default_factory=list)
 
     def add(self, kind: int, message: str, index: int | None = None) -> None:
         """Keep a finding, or count it where there are many already."""
@@ -100,6 +101,11 @@ class Report:
             self.findings.append(Finding(kind, message, index))
         else:
             self.more += 1
+
+    def close(self) -> None:
+        """Close the files that it was made from."""
+        for each in self.opened:
+            each.close()
 
     @property
     def status(self) -> int:
@@ -196,10 +202,11 @@ def parse_slowly(raw: bytes) -> Any:
     return value
 
 
-def whole(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
-        raise NotCanonical("It holds an integer beyond ±(2^53 - 1).")
-    return int(text)
+def whole(text: str) -> int | float:
+    """A number without fraction and exponent; RFC 8785 writes doubles below 1e21 so, too."""
+    if len(text) > 22:
+        raise NotCanonical("It holds a number of more digits than a double has.")
+    return int(text) if abs(int(text)) <= MAX_INTEGER else float(text)
 
 
 def refuse_constant(text: str) -> Any:
@@ -319,11 +326,11 @@ def verify_consistency(first: int, second: int, root1: bytes, root2: bytes, proo
     """That the tree (second, root2) only added to (first, root1): RFC 9162, section 2.1.4.2. Raises BadProof."""
     if not 0 < first <= second:
         raise BadProof(f"A tree of {second} entries cannot extend one of {first}.")
-    check_hashes(root1, root2, *proof)
     if first == second:
         if proof or root1 != root2:
             raise BadProof("Two trees of one size have different roots.")
         return
+    check_hashes(root1, root2, *proof)
     shift = (first & -first).bit_length() - 1  # height of the first tree's last complete subtree
     path = list(proof)
     start = root1 if first == 1 << shift else path.pop(0) if path else b""
@@ -723,6 +730,7 @@ class Bundle:
         self.report = report
         try:
             self.file: BinaryIO = open(path, "rb")  # noqa: SIM115 - it stays open as long as the bundle is read
+            report.opened.append(self.file)
             self.length = self.file.seek(0, 2)
             self.judge_end()
             self.archive = zipfile.ZipFile(self.file)
@@ -739,6 +747,7 @@ class Bundle:
         self.file.seek(start)
         end = END.unpack(self.file.read(END.size))
         comment = self.file.read(COMMENT)
+        self.counted = end[1:5]
         if end[0] != b"PK\x05\x06" or end[7] != COMMENT or not comment.startswith(b"sha256:"):
             raise Stop(INCOMPLETE, "This is no bundle, or only a part of one: it does not end like a bundle.")
         if max(end[5], self.far_size(start)) > LARGEST_DIRECTORY:
@@ -768,6 +777,8 @@ class Bundle:
     def judge_members(self) -> None:
         """Each file is one that a bundle has, once, in order, behind the one before, and not packed too well."""
         infos = self.archive.infolist()
+        if self.counted != (0, 0, *[min(len(infos), 0xFFFF)] * 2):
+            raise Stop(TAMPERED, "The archive does not say how many files it has.")
         if [each.filename for each in infos] != [*sorted(self.members.keys() - {MANIFEST}), MANIFEST]:
             raise Stop(TAMPERED, "The archive has files twice, or in another order than a bundle.")
         expected = 0
@@ -1336,6 +1347,8 @@ def verify(path: str, policy: Policy, since: Sequence[str] = ()) -> Report:
         Verification(path, policy, since, report).run()
     except Stop as stop:
         report.add(stop.finding.kind, str(stop), stop.finding.index)
+    finally:
+        report.close()
     return report
 
 
@@ -1671,6 +1684,8 @@ def consistency(older: str, newer: str, policy: Policy | None = None) -> Report:
                 )
     except Stop as stop:
         report.add(stop.finding.kind, str(stop), stop.finding.index)
+    finally:
+        report.close()
     return report
 
 
@@ -1954,6 +1969,8 @@ def replay(path: str) -> Report:
         report.notes.append("This says nothing of whether the entries are genuine: for that, run verify.")
     except Stop as stop:
         report.add(stop.finding.kind, str(stop), stop.finding.index)
+    finally:
+        report.close()
     return report
 
 

@@ -1,0 +1,136 @@
+"""A bundle is the same for the same state of the log, holds all that is asked of it, and its export is an entry."""
+
+import json
+import zipfile
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit import bundles, log, notes, publishing, verify
+from audit.models import Checkpoint, Cosignature, Entry, Log, Tile
+from governance import policies
+from tests.audit.evidence import exported, lines_of, unpack
+from tests.cast import ACTOR, Cast
+from tests.gate.conftest import RULES
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def published(cast: Cast) -> Cast:
+    """acme with a policy, its log and the installation's signed."""
+    policies.publish(policies.draft(cast.acme, RULES, actor=ACTOR), actor=ACTOR)
+    sign()
+    return cast
+
+
+def sign() -> None:
+    publishing.Publisher().round(publishing.AT_ONCE)
+
+
+def size_in(bundle: bytes) -> int:
+    return int(json.loads(unpack(bundle)["manifest.json"])["log"]["size"])
+
+
+def installation() -> Log:
+    return Log.objects.get(kind=Log.Kind.INSTALLATION)
+
+
+def test_it_is_the_same_for_the_same_state(published: Cast) -> None:
+    one, other = (exported(published.acme.log_id) for _ in range(2))
+    assert one == other
+    with log.write(published.acme.log_id) as entries:
+        entries.append("workspaces.link.created", actor=ACTOR)
+    assert exported(published.acme.log_id) == one  # what is not signed is not in it
+    sign()
+    assert exported(published.acme.log_id) != one
+
+
+def test_what_is_in_it(published: Cast) -> None:
+    files = unpack(exported(published.acme.log_id))
+    version = policies.in_force(published.acme)
+    assert version is not None
+    assert set(files) == {
+        "README.md", "verify.py", "checkpoint", "entries.jsonl", "keys.json", "manifest.json", "retention.json",
+        "anchor/checkpoint", "anchor/entry.json", "anchor/proof", f"checkpoints/0-{len(lines_of(files))}",
+        f"policies/{version.digest}.json", f"tile/0/000.p/{len(lines_of(files))}",
+    }  # fmt: skip
+    bodies = Entry.objects.filter(log_id=published.acme.log_id).order_by("index")
+    assert lines_of(files) == [bytes(entry.body) for entry in bodies]
+    assert json.loads(files[f"policies/{version.digest}.json"]) == version.content
+    assert files["verify.py"] == Path(verify.__file__).read_bytes()
+    key = json.loads(files["keys.json"])["checkpoint"]["key"]
+    assert notes.Verifier.parse(key).name == installation().origin
+
+
+def test_it_is_over_the_newest_checkpoint_that_witnesses_saw(published: Cast) -> None:
+    own = size_in(exported(published.acme.log_id))
+    over = Checkpoint.objects.filter(log=installation()).order_by("-size")[0]
+    Cosignature.objects.create(
+        checkpoint=over, witness="w.example", line="— w.example AAAAAAAA", time=over.time
+    )
+    with log.write(published.acme.log_id) as entries:
+        entries.append("workspaces.link.created", actor=ACTOR)
+    sign()
+    bundle = exported(published.acme.log_id)
+    assert size_in(bundle) == own
+    assert unpack(bundle)["anchor/checkpoint"].endswith("— w.example AAAAAAAA\n".encode())
+    Cosignature.objects.all().delete()
+    assert size_in(exported(published.acme.log_id)) == own + 1
+
+
+def test_a_log_without_a_checkpoint_has_no_bundle(cast: Cast, tmp_path: Path) -> None:
+    with pytest.raises(bundles.NotPublished, match="Start the worker"):
+        bundles.write(cast.acme.log_id, tmp_path / "acme.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tile_that_is_gone_is_missing_in_it(published: Cast, tmp_path: Path) -> None:
+    Tile.objects.filter(log_id=published.acme.log_id).delete()
+    (tmp_path / "acme.zip").write_bytes(exported(published.acme.log_id))
+    report = verify.replay(str(tmp_path / "acme.zip"))
+    assert report.status == verify.INCOMPLETE
+
+
+def test_each_day_keeps_its_last_checkpoint(published: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = Log.objects.get(pk=published.acme.log_id)
+    (signed,) = Checkpoint.objects.filter(log=acme)
+    for size, (day, hour) in enumerate([(1, 3), (1, 9), (2, 4), (3, 1), (3, 2)], start=1):
+        Checkpoint.objects.create(
+            log=acme,
+            size=size,
+            root=b"x" * 32,
+            note="n\n",
+            time=signed.time.replace(year=2025, day=day, hour=hour),
+        )
+    monkeypatch.setattr(bundles, "LATEST", 2)
+    names = [name for name in unpack(exported(acme.pk)) if name.startswith("checkpoints/")]
+    assert sorted(names) == sorted(f"checkpoints/0-{size}" for size in (2, 3, 5, signed.size))
+
+
+def test_the_command_writes_an_entry_and_then_the_bundle(published: Cast, tmp_path: Path) -> None:
+    path = tmp_path / "acme.zip"
+    out = StringIO()
+    call_command("export_bundle", workspace="acme", out=path, wait=0, stdout=out)
+    last = Entry.objects.filter(log_id=published.acme.log_id).order_by("-index")[0]
+    assert (last.type, last.actor.partition(":")[0]) == ("audit.log.exported", "cli")
+    assert f"{path}: acme, {last.index:,} entries, root " in out.getvalue()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    call_command("export_bundle", installation=True, out=tmp_path / "installation.zip", wait=0, stdout=out)
+    assert Entry.objects.filter(log=installation(), type="audit.log.exported").exists()
+    with pytest.raises(CommandError, match="no workspace 'nowhere'"):
+        call_command("export_bundle", workspace="nowhere", out=path, wait=0)
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("export_bundle", workspace="acme", out=tmp_path / "no" / "folder.zip", wait=0)
+
+
+def test_progress_is_told(published: Cast, tmp_path: Path) -> None:
+    told: list[Any] = []
+    checkpoint = bundles.write(
+        published.acme.log_id, tmp_path / "a.zip", progress=lambda *pair: told.append(pair)
+    )
+    assert told[-1] == (checkpoint.size, checkpoint.size)

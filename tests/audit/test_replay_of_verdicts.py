@@ -1,0 +1,111 @@
+"""Every verdict can be derived from what its entry holds, and one that was recorded otherwise is named."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from audit import canonical
+from audit.verify import INCOMPLETE, INTACT, TAMPERED
+from tests.audit.evidence import Auditor, Evidence, Files, changed, first, lines_of, resigned, unpack
+
+pytestmark = pytest.mark.django_db
+
+CHECKS = "governance.check."
+Body = dict[str, Any]
+Edit = Callable[[Body], Any]
+
+
+@pytest.fixture
+def files(evidence: Evidence) -> Files:
+    return unpack(evidence.acme)
+
+
+def decisions(files: Files) -> list[Body]:
+    bodies = map(json.loads, lines_of(files))
+    return [body for body in bodies if body["type"].startswith(CHECKS) and "decision" in body["data"]]
+
+
+def verdict_is(code: str, **data: Any) -> Callable[[Body], bool]:
+    """Whether a body is a decision with this code, and with these values in its data."""
+    return lambda body: (
+        body["type"].startswith(CHECKS)
+        and body["data"].get("code") == code
+        and all(body["data"].get(name) == value for name, value in data.items())
+    )
+
+
+def test_every_verdict_of_the_history_is_derived(auditor: Auditor, evidence: Evidence, files: Files) -> None:
+    report = auditor.replay(evidence.acme)
+    assert report.status == INTACT, report.lines()
+    assert report.told["verdicts"] == len(decisions(files))
+    assert report.told["underivable"] == 0
+    assert report.told["conditions"] > 20
+    codes = {body["data"]["code"] for body in decisions(files)}
+    assert codes >= {
+        "granted", "observed", "unknown_tool", "no_permission", "rule", "rate_limited", "budget_exhausted",
+        "budget_busy", "contained", "approval_used", "too_many_pending", "invalid_arguments",
+    }  # fmt: skip
+
+
+def allowed_instead(body: Body) -> None:
+    body["type"], body["outcome"] = f"{CHECKS}allowed", "granted"
+    body["data"] |= {"verdict": "allow", "code": "granted"}
+
+
+def set_fact(name: str, value: Any) -> Edit:
+    return lambda body: body["data"]["facts"].update({name: value})
+
+
+CODES = ("unknown_tool", "no_permission", "invalid_arguments", "contained", "rule", "rate_limited", "approval_used",
+         "budget_busy", "budget_exhausted", "too_many_pending")  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_no_denial_can_be_told_as_an_allowance(
+    auditor: Auditor, evidence: Evidence, files: Files, code: str
+) -> None:
+    index = first(lines_of(files), verdict_is(code))
+    report = auditor.replay(resigned(files, changed(lines_of(files), index, allowed_instead), evidence.key))
+    assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
+
+
+@pytest.mark.parametrize(
+    ("which", "edit"),
+    [
+        (verdict_is("granted", rules="."), lambda body: body["data"].update(rules="m")),
+        (verdict_is("granted", rules="."), lambda body: body["data"].update(rules="..")),
+        (verdict_is("rule", verdict="pending"), lambda body: body["data"].update(rules="..")),
+        (verdict_is("rate_limited"), set_fact("used", {})),
+        (verdict_is("rate_limited", verdict="pending"), set_fact("amounts", {"2": 1})),
+        (verdict_is("too_many_pending"), set_fact("waiting", 3)),
+        (verdict_is("approval_used"), set_fact("refused", "approval_expired")),
+        (verdict_is("contained", standing="suspended"), lambda body: body["data"].pop("standing")),
+        (verdict_is("granted"), lambda body: body["data"].update(standing="supervised")),
+        (verdict_is("granted"), lambda body: body["data"].update(short="budget_busy")),
+        (verdict_is("granted"), lambda body: body["data"].update(declaration="")),
+        (verdict_is("granted"), lambda body: body["data"]["reasons"].append({"code": "rule", "rule": "x"})),
+        (verdict_is("granted"), lambda body: body.update(outcome="observed")),
+        (verdict_is("granted"), lambda body: body["data"].pop("facts")),
+        (verdict_is("observed"), lambda body: body["data"].pop("would")),
+    ],
+)  # fmt: skip
+def test_a_fact_that_leads_to_another_verdict_is_named(
+    auditor: Auditor, evidence: Evidence, files: Files, which: Callable[[Body], bool], edit: Edit
+) -> None:
+    lines = lines_of(files)
+    index = first(lines, which)
+    report = auditor.replay(resigned(files, changed(lines, index, edit), evidence.key))
+    assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
+
+
+def test_another_policy_than_the_one_that_judged_is_no_policy_of_the_log(
+    auditor: Auditor, evidence: Evidence, files: Files
+) -> None:
+    name = f"policies/{decisions(files)[0]['data']['policy']}.json"
+    missing = {other: content for other, content in files.items() if other != name}
+    assert auditor.replay(missing).status == INCOMPLETE
+    other = files | {name: canonical.encode([])}
+    assert auditor.replay(other).status == INCOMPLETE
+    assert auditor.verify(other).status == TAMPERED
