@@ -23,10 +23,6 @@ class ColumnChange:
     before: str
     after: str
 
-    @property
-    def changed(self) -> bool:
-        return self.before != self.after
-
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
@@ -40,6 +36,11 @@ class RowChange:
     columns: list[ColumnChange] = field(default_factory=list)
     index: int | None = None
     private: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> list[ColumnChange]:
+        """The columns that differ."""
+        return [each for each in self.columns if each.before != each.after]
 
     @property
     def term(self) -> str:

@@ -39,10 +39,7 @@ def on(database: str, **environment: str) -> dict[str, Any]:
         subprocess.run(child, cwd=ROOT, env={**os.environ, **settings}, check=True)
         told: dict[str, Any] = json.loads(out.read_text())
     index = told["index"]
-    print(
-        f"{database}: indexed {index['rate']:,.0f} entries/s into {index['postings']:,} postings,"
-        f" no write longer than {index['longest_ms']:.0f} ms"
-    )
+    print(f"{database}: indexed {index['rate']:,.0f} entries/s into {index['postings']:,} postings")
     for name, line in LINES.items():
         figures = told[name]
         print(f"{line:52}{figures['p50']:>9.1f}{figures['p95']:>9.1f}{figures['most']:>9.1f}", flush=True)

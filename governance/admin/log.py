@@ -1,6 +1,7 @@
 """The log: every entry of a workspace, searched, and each with what it says and what proves it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -41,6 +42,8 @@ class LogAdmin(EntryPages):
         workspace = next((each for each in readable if each.slug == asked.workspace), None)
         if workspace is None and asked.workspace:
             raise Http404("There is no such workspace.")
+        workspace = workspace or readable[0]
+        asked = replace(asked, workspace=workspace.slug)
         context = {
             **self.admin_site.each_context(request),
             "title": "Log",
@@ -48,8 +51,8 @@ class LogAdmin(EntryPages):
             "asked": asked,
             "spans": SPANS,
             "workspaces": readable,
-            **self.searched(workspace or readable[0], asked),
-            "views": saved_views.of_person(request, workspace or readable[0]),
+            **self.searched(workspace, asked),
+            "views": saved_views.of_person(request, workspace),
         }
         response = TemplateResponse(request, "admin/portal/log.html", context)
         response["Cache-Control"] = "no-store, private"
