@@ -97,5 +97,17 @@ EXAMPLES: dict[str, Any] = {
     "BudgetDocumentRequest": {"window": "month", "limit_usd": "200.00", "warn_at": [50, 80]},
     "BudgetChangeRequest": {"limit_usd": "250.00", "warn_at": [80]},
     "StepDocumentRequest": {"standing": "suspended", "reason": "It mails strangers."},
+    "ExportDocumentRequest": {
+        "format": "csv",
+        "since": "2026-07-01T00:00:00Z",
+        "until": "2026-10-01T00:00:00Z",
+        "only": {"type": "governance.check.denied"},
+    },
+    "StreamDocumentRequest": {
+        "name": "siem",
+        "sink": "webhook",
+        "url": "https://siem.example.com/countersign",
+        "format": "ocsf",
+    },
     "TokenDocumentRequest": {"name": "nightly export", "scope": "read", "workspace": "acme"},
 }
