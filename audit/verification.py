@@ -18,6 +18,7 @@ from audit.absences import Absences
 from audit.findings import COMPARE, RESTORE, Finding, Report, short
 from audit.log import BODY_VERSION, commitment, stamp
 from audit.models import Detail, Entry, Head, Log
+from audit.published import Published, remembered
 
 BATCH = 1000
 SALT_BYTES = 32
@@ -55,8 +56,9 @@ def verify(log: Log, readers: Sequence[Reader] = (), progress: Progress | None =
     """Read the whole log as it was at one moment, and tell all that is wrong with it. Locks nothing.
 
     ``progress`` is told now and then how many entries were read, of how many."""
+    line = remembered(log)  # first: what is signed later is in no file yet
     with one_moment():
-        return Verification(log, readers, progress).run()
+        return Verification(log, readers, progress, Published(log, *line)).run()
 
 
 @contextmanager
@@ -85,11 +87,14 @@ def one_moment() -> Iterator[None]:
 class Verification:
     """One pass over one log."""
 
-    def __init__(self, log: Log, readers: Sequence[Reader], progress: Progress | None) -> None:
+    def __init__(
+        self, log: Log, readers: Sequence[Reader], progress: Progress | None, published: Published
+    ) -> None:
         self.log = log
         self.uuid = str(log.uuid)
         self.readers = readers
         self.absences = Absences(log.pk, self.uuid)
+        self.published = published
         self.progress = progress
         self.report = Report()
         self.head = Head.objects.filter(log_id=log.pk).first()
@@ -110,6 +115,7 @@ class Verification:
         details.finish()
         self.flush()
         self.report.add(self.judge_head())
+        self.report.add(self.published.conclude())
         self.report.add(self.absences.conclude())
         for reader in self.readers:
             self.report.add(reader.conclude())
@@ -125,13 +131,8 @@ class Verification:
         if len(self.leaves) >= BATCH:
             self.flush()
         if merkle.leaf_hash(content) != leaf:
-            findings.append(
-                Finding(
-                    "leaf",
-                    "The body does not hash to its leaf: one of the two was changed. " + COMPARE,
-                    index,
-                )
-            )
+            message = f"The body does not hash to its leaf: one of the two was changed. {COMPARE}"
+            findings.append(Finding("leaf", message, index))
         body, problem = read_body(content)
         if problem:
             findings.append(Finding("body", problem, index))
@@ -190,7 +191,9 @@ class Verification:
     def flush(self) -> None:
         """Add the leaves read so far to the tree, up to the head's size, and tell how far it went."""
         room = self.size - self.frontier.size
-        self.frontier.extend(self.leaves[: max(0, room)])
+        leaves = self.leaves[: max(0, room)]
+        self.frontier.extend(leaves)
+        self.report.add(self.published.take(leaves))
         self.leaves.clear()
         if self.progress is not None:
             self.progress(self.report.entries, self.size)
