@@ -158,26 +158,33 @@ class NotCanonical(ValueError):
 
 
 ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-MANY_DIGITS = re.compile(rb"[0-9]{16}")
 ASTRAL = re.compile(rb"[\xf0-\xf4]")
 
 
 class Unusual(Exception):
-    """A number with a fraction or an exponent: the plain encoder may write it otherwise than RFC 8785."""
+    """A number of many digits, or with a fraction or an exponent: the plain encoder may write it otherwise."""
 
 
 def refuse_float(text: str) -> Any:
     raise Unusual(text)
 
 
-PLAIN = json.JSONDecoder(parse_float=refuse_float, parse_constant=refuse_float).decode
+def short_integer(text: str) -> int:
+    if len(text) > 15:
+        raise Unusual(text)
+    return int(text)
+
+
+PLAIN = json.JSONDecoder(
+    parse_int=short_integer, parse_float=refuse_float, parse_constant=refuse_float
+).decode
 
 
 def parse_canonical(raw: bytes) -> Any:
     """The value of canonical JSON. Raises NotCanonical for other bytes, also for JSON that is written otherwise."""
     try:
         text = raw.decode()
-        if not MANY_DIGITS.search(raw) and not ASTRAL.search(raw):
+        if raw.isascii() or not ASTRAL.search(raw):
             value = PLAIN(text)
             if ENCODE(value) == text:
                 return value
