@@ -6,7 +6,7 @@ from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
 from audit.api.document import Document, browse
-from audit.api.entries import Entries, Logs, OneEntry
+from audit.api.entries import Entries, Facets, Logs, OneEntry
 from audit.api.proofs import Consistency, EntryProof, LogCheckpoint
 from audit.api.views import NothingHere
 from billing.api import Budgets, OneBudget
@@ -127,6 +127,7 @@ urlpatterns = [
     at("logs", Logs),
     at("logs/<uuid:uuid>/entries", Entries),
     at("logs/<uuid:uuid>/entries/<int:index>", OneEntry),
+    at("logs/<uuid:uuid>/facets", Facets),
     at("logs/<uuid:uuid>/entries/<int:index>/proof", EntryProof),
     at("logs/<uuid:uuid>/checkpoint", LogCheckpoint),
     at("logs/<uuid:uuid>/consistency", Consistency),

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import django_filters
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404
@@ -13,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.api.pages import IndexPages
+from audit.api.searching import EntryFilter, FacetsDocument, FacetsQuery, SearchPages, told
 from audit.api.views import SIGNED_IN, Listing, PortalView
 from audit.log import newest
 from audit.models import Entry, Log
@@ -68,21 +67,6 @@ class WholeEntryDocument(EntryDocument):
         return data
 
 
-class EntryFilter(django_filters.FilterSet):
-    """Entries with exactly these columns."""
-
-    type = django_filters.CharFilter()
-    actor = django_filters.CharFilter()
-    agent = django_filters.CharFilter()
-    tool = django_filters.CharFilter()
-    outcome = django_filters.CharFilter()
-    session = django_filters.CharFilter()
-
-    class Meta:
-        model = Entry
-        fields: list[str] = []
-
-
 def readable(request: Request) -> list[int]:
     """Ids of the logs that the person may read whole."""
     logs = import_string(settings.AUDIT_READERS)(request.user)
@@ -120,15 +104,26 @@ class LogView(PortalView):
 
 
 class Entries(LogView, Listing):
-    """A log's entries, newest first."""
+    """A log's entries, newest first, searched by facets and words."""
 
     permission = {"GET": SIGNED_IN}
     serializer_class = EntryDocument
     filterset_class = EntryFilter
-    pagination_class = IndexPages
+    pagination_class = SearchPages
 
     def get_queryset(self) -> QuerySet[Entry]:
         return super().get_queryset().defer("body")
+
+
+class Facets(LogView):
+    """How many entries a search finds, and the values by which it can be narrowed down."""
+
+    permission = {"GET": SIGNED_IN}
+    serializer_class = FacetsDocument
+    query_class = FacetsQuery
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.shown(told(self.log_id, request, self.asked_for(request)["most"]))
 
 
 class OneEntry(LogView):
