@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from audit import canonical
+from audit.models import Detail
 from audit.verify import INCOMPLETE, INTACT, TAMPERED
+from governance import policies, snapshot
 from tests.audit.evidence import Auditor, Evidence, Files, changed, first, lines_of, resigned, unpack
+from tests.cast import ACTOR, Cast
+from tests.details import content_of, sealed
+from tests.gate.conftest import REFUND, RULES
+from tests.governance.test_verify_log import MAIL, caller, check
+from workspaces import agents
 
 pytestmark = pytest.mark.django_db
 
@@ -109,3 +118,47 @@ def test_another_policy_than_the_one_that_judged_is_no_policy_of_the_log(
     other = files | {name: canonical.encode([])}
     assert auditor.replay(other).status == INCOMPLETE
     assert auditor.verify(other).status == TAMPERED
+
+
+# manage.py replay: with the arguments, and so the conditions too
+
+
+def replayed(cast: Cast) -> str:
+    out = StringIO()
+    call_command("replay", workspace=cast.acme.slug, stdout=out)
+    return out.getvalue()
+
+
+def test_conditions_are_evaluated_again_where_their_details_are(cast: Cast) -> None:
+    policies.publish(policies.draft(cast.acme, RULES, actor=ACTOR), actor=ACTOR)
+    snapshot.forget()
+    mailer = caller(cast.support_bot, cast.support_bot_key)
+    check(mailer, *MAIL)
+    check(mailer, "no.such.tool", {})
+    asked = check(mailer, REFUND, {"invoice": "17", "amount": 250})
+    index = check(mailer, REFUND, {"invoice": "17", "amount": 50})["receipt"]["index"]
+    told = replayed(cast)
+    assert "acme: 1 decisions were settled before any rule was asked" in told
+    assert "acme: 4 decisions, 5 conditions evaluated: all as recorded" in told
+    Detail.objects.filter(log_id=cast.acme.log_id, index=asked["receipt"]["index"]).delete()
+    assert "acme: 1 decisions cannot be judged: its arguments were erased" in replayed(cast)
+    content = content_of(cast.acme.log_id, index)
+    content["arguments"]["value"]["amount"] = 250
+    Detail.objects.filter(log_id=cast.acme.log_id, index=index).update(
+        content=sealed(cast.acme.log_id, index, canonical.encode(content))
+    )
+    with pytest.raises(CommandError, match="otherwise than they were recorded: acme") as failure:
+        replayed(cast)
+    assert failure.value.returncode == 1
+    out = StringIO()
+    with pytest.raises(CommandError):
+        call_command("replay", stdout=out)
+    assert (
+        f"1 differ, first entry {index}: its rules came to ..m (allow), and come to m.m (pending)"
+        in out.getvalue()
+    )
+    # What changed since explains another result.
+    agents.change_agent(cast.support_bot, labels=[], actor=ACTOR)
+    assert "1 decisions cannot be judged: what it rested on has changed since" in replayed(cast)
+    with pytest.raises(CommandError, match="no workspace 'nowhere'"):
+        call_command("replay", workspace="nowhere")
