@@ -14,11 +14,21 @@ LATE = timedelta(seconds=45)
 FORGOTTEN = timedelta(days=1)
 
 
+def own_name() -> str:
+    """How this process is called where it is a worker."""
+    return f"{socket.gethostname()[:150]}, process {os.getpid()}"
+
+
+def others() -> bool:
+    """Whether other workers were heard of lately."""
+    return Worker.objects.filter(seen__gte=database_time() - LATE).exclude(name=own_name()).exists()
+
+
 class Pulse:
     """One worker's beats."""
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()[:150]}, process {os.getpid()}"
+        self.name = own_name()
         self.started = database_time()
         self.last = float("-inf")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import Error, connections, transaction
 
-from audit import heads, keys, log, notes, soundness
+from audit import heads, heartbeats, keys, log, notes, soundness
 from audit.heads import Heads, Line
 from audit.models import Checkpoint, Head, Log
 from audit.soundness import Overtaken, Seen, Sound, Unsound
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE = 0.5  # seconds between two looks at the heads
 SPACING = timedelta(seconds=1)  # between two checkpoints of a log
+PATIENCE = timedelta(seconds=30)  # how long a worker without heads.json waits for one that has it
 TOGETHER = 100  # logs whose checkpoints are stored in one transaction
 REMINDER = 60.0  # seconds between two complaints of one text
 AT_ONCE = timedelta(0)
@@ -43,17 +44,22 @@ def publish(row: Log) -> Checkpoint | None:
     return found[0] if found else None
 
 
+class NoMemory(RuntimeError):
+    """There is no ``heads.json`` here, and perhaps another worker has one; nothing is signed here."""
+
+
 class Publisher:
     """A process's publisher. ``stored`` is (epoch, size) of each log's newest checkpoint, as far as it knows."""
 
     def __init__(self) -> None:
+        self.started = log.database_time()
         self.stored = soundness.newest_sizes()
         self.key: tuple[int, int] | None = None
 
     def round(self, spacing: timedelta = SPACING) -> list[Checkpoint]:
         """Publish every log that grew, the installation's last; tell of those that are gone.
 
-        Raises WrongKey, heads.BadHeadsFile and OSError."""
+        Raises WrongKey, NoMemory, heads.BadHeadsFile and OSError."""
         logs = soundness.look()
         known = heads.read()
         grown = [each for each in logs if self.is_grown(each, known)]
@@ -71,7 +77,8 @@ class Publisher:
             return []
 
     def begin(self, held: Heads) -> None:
-        """Whether the file and the key are those that signed before. Raises WrongKey."""
+        """Whether the file and the key are those that signed before; halts every log that was signed, where the file
+        was lost. Raises WrongKey, NoMemory."""
         self.read_key()
         ours = public_key()
         if held.found and held.key != ours:
@@ -81,6 +88,11 @@ class Publisher:
             )
         if held.found:
             return
+        if self.stored and heartbeats.others() and not self.is_urgent():
+            raise NoMemory(
+                f"{heads.path()} is not there, and another worker runs. Give this one the folder of that, or a copy of"
+                " its files; it signs nothing until then."
+            )
         held.key, held.found = ours, True
         self.mark_lost(held)
         heads.save(held)
@@ -93,6 +105,15 @@ class Publisher:
         if stamp is None or stamp != self.key:
             keys.forget()
         self.key = stamp
+
+    def is_urgent(self) -> bool:
+        """Whether logs grow and nobody has signed anything since this publisher started: no other has the file."""
+        if (
+            log.database_time() - self.started < PATIENCE
+            or Checkpoint.objects.filter(time__gt=self.started).exists()
+        ):
+            return False
+        return any(self.stored.get(each.log_id) != (each.epoch, each.size) for each in soundness.look())
 
     def mark_lost(self, held: Heads) -> None:
         """Halt every log that was signed, where nothing tells any more what was signed."""
@@ -279,4 +300,4 @@ class Thread(threading.Thread):
 
 def is_surprise(error: Exception) -> bool:
     """Whether an error's text alone does not say what to do."""
-    return not isinstance(error, Error | OSError | WrongKey | heads.BadHeadsFile | keys.BadKeyFile)
+    return not isinstance(error, Error | OSError | WrongKey | NoMemory | heads.BadHeadsFile | keys.BadKeyFile)

@@ -6,8 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit import canonical, heads, keys, log, merkle, notes, proofs, publishing, tiles
-from audit.models import Checkpoint, Entry, Head, Log, Tile
-from audit.publishing import AT_ONCE, Publisher, WrongKey, publish
+from audit.models import Checkpoint, Entry, Head, Log, Tile, Worker
+from audit.publishing import AT_ONCE, NoMemory, Publisher, WrongKey, publish
 from tests.audit.publishers import append, append_elsewhere, installation, leaves, sizes, told, verifier
 
 pytestmark = pytest.mark.django_db
@@ -260,6 +260,24 @@ def test_without_the_file_every_log_that_was_signed_is_halted(row: Log) -> None:
     Publisher().round(AT_ONCE)
     assert "heads.json was lost" in halted(row)
     assert sizes(row) == [2]
+
+
+def test_a_second_worker_without_the_file_waits_for_one_that_has_it(row: Log) -> None:
+    append(row, 2)
+    Publisher().round(AT_ONCE)
+    file = heads.path().read_bytes()
+    heads.path().unlink()
+    append(row, 1)
+    Worker.objects.create(name="elsewhere", started=log.database_time(), seen=log.database_time())
+    second = Publisher()
+    with pytest.raises(NoMemory, match="another worker runs"):
+        second.round(AT_ONCE)
+    assert (sizes(row), halted(row)) == ([2], "")
+    second.started -= publishing.PATIENCE  # and nobody signed what grew meanwhile
+    Checkpoint.objects.update(time=second.started)
+    second.round(AT_ONCE)
+    assert "heads.json was lost" in halted(row)
+    heads.path().write_bytes(file)
 
 
 def test_nothing_is_signed_with_another_key(row: Log) -> None:
