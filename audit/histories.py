@@ -101,4 +101,4 @@ def told(state: dict[str, Any] | None, name: str) -> str:
     if state is None or name not in state:
         return ABSENT
     value = state[name]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)

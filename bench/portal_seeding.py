@@ -18,6 +18,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
+from audit import postings  # noqa: E402
 from audit.models import Detail, Entry, Head  # noqa: E402
 from billing.models import Budget  # noqa: E402
 from governance.models import Approval, Decision, GrantUse, PolicyVersion, Session  # noqa: E402
@@ -182,6 +183,8 @@ def main() -> None:
     catalog(side)
     agents(side)
     work(side)
+    while postings.advance(side.workspace.log_id):
+        pass
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     Path(sys.argv[1]).write_text(json.dumps(tell(side)))
