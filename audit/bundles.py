@@ -28,6 +28,7 @@ from audit.verification import one_moment
 FORMAT = "countersign-bundle/1"
 EXPORTED = "audit.log.exported"
 PUBLISHED = "audit.checkpoint.published"
+ROTATED = "audit.key.rotated"
 PRUNED, ERASED = "audit.retention.pruned", "governance.data.erased"
 MANIFEST = "manifest.json"
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # what every file's time is
@@ -236,13 +237,13 @@ class Writing:
         """The installation's checkpoint with its witnesses and time stamps, and the proof that it covers this log's."""
         anchor = self.state.anchor
         over = anchor.checkpoint if anchor else self.state.checkpoint
-        found = {
-            f"anchor/timestamp-{number}.tsr": bytes(each.token)
-            for number, each in enumerate(over.timestamps.order_by("authority"), 1)
-        }
-        if anchor is None:
-            return found if self.state.row.kind == Log.Kind.INSTALLATION else {}
+        found: dict[str, bytes] = {}
+        if anchor is None and self.state.row.kind != Log.Kind.INSTALLATION:
+            return {}
         note = witnessed_note(over)
+        found |= stamped_before(over) | rotations(over, note)
+        if anchor is None:
+            return found
         hashes = proofs.inclusion(over.log_id, anchor.index, over.size)
         return found | {
             "anchor/checkpoint": note.encode(),
@@ -278,6 +279,35 @@ class Writing:
             left -= len(piece)
         self.file.seek(-length, os.SEEK_END)
         self.file.write(f"{CHECKSUM}{digest.hexdigest()}".encode())
+
+
+def stamped_before(over: Checkpoint) -> dict[str, bytes]:
+    """The newest time stamps of the installation's log up to a checkpoint; where they are of an earlier one, that one
+    and the proof that the later one extends it."""
+    earlier = Checkpoint.objects.filter(log=over.log_id, epoch=over.epoch, size__lte=over.size)
+    stamped = earlier.filter(timestamps__isnull=False).order_by("-size").first()
+    if stamped is None:
+        return {}
+    found = {
+        f"anchor/timestamp-{number}.tsr": bytes(each.token)
+        for number, each in enumerate(stamped.timestamps.order_by("authority"), 1)
+    }
+    if stamped.size < over.size:
+        hashes = proofs.consistency(over.log_id, stamped.size, over.size)
+        lines = "".join(f"{base64.b64encode(each).decode()}\n" for each in hashes)
+        found |= {"anchor/stamped": stamped.note.encode(), "anchor/stamped-proof": lines.encode()}
+    return found
+
+
+def rotations(over: Checkpoint, note: str) -> dict[str, bytes]:
+    """The entries by which the installation exchanged its key, each with the proof that a checkpoint covers it."""
+    found = {}
+    rows = Entry.objects.filter(log_id=over.log_id, index__lt=over.size, type=ROTATED)
+    for index, body in rows.order_by("index").values_list("index", "body"):
+        proof = tlog_proof(index, proofs.inclusion(over.log_id, index, over.size), note)
+        found[f"anchor/rotation-{index}.json"] = bytes(body)
+        found[f"anchor/rotation-{index}.proof"] = proof.encode()
+    return found
 
 
 def plain(name: str) -> zipfile.ZipInfo:

@@ -543,6 +543,8 @@ class Policy:
     quorum: str = ""
     epochs: set[tuple[str, int]] = field(default_factory=set)
     authorities: list[str] = field(default_factory=list)
+    successors: list[Key] = field(default_factory=list)  # of trusted keys, as a bundle shows
+    retired: list[Key] = field(default_factory=list)  # which a trusted key succeeded
     folder: Path = field(default_factory=Path)
 
     @classmethod
@@ -615,14 +617,27 @@ class Policy:
             raise BadPolicy(f"A group of {len(members)} cannot need {shown(count)}.")
         self.groups[name] = (number, list(members))
 
-    def keys_of(self, place: Place, origin: str) -> list[Key]:
-        """The keys that may sign for a log: its own, and its installation's, which signs all logs of its host."""
+    def keys_of(self, place: Place, origin: str, *, earlier: bool = False) -> list[Key]:
+        """The keys that may sign for a log: its own, and its installation's, which signs all logs of its host. A key
+        that was exchanged signs what is ``earlier`` only."""
         found = []
-        for key in [*self.logs, *self.previous]:
+        for key in [*self.logs, *self.previous, *self.successors, *(self.retired if earlier else ())]:
             match = ORIGIN.fullmatch(key.name)
             if key.name == place.base or (match is not None and match["host"] == place.host):
                 found.append(key.under(origin))
         return found
+
+    def follow(self, rotations: Sequence[tuple[Key, Key]]) -> None:
+        """Trust what a trusted key endorsed: the key after it, and for earlier checkpoints the one before it."""
+        trusted = {key.raw for key in (*self.logs, *self.previous)}
+        for old, new in rotations:
+            if old.raw in trusted:
+                trusted.add(new.raw)
+                self.successors.append(new)
+        for old, new in reversed(rotations):
+            if new.raw in trusted and old.raw not in trusted:
+                trusted.add(old.raw)
+                self.retired.append(old)
 
     def satisfied_by(self, names: Iterable[str]) -> bool:
         """Whether these witnesses are the quorum."""
@@ -647,10 +662,12 @@ FORMS = {
 }
 
 
-def judge_signature(report: Report, checkpoint: Checkpoint, policy: Policy, what: str) -> str:
+def judge_signature(
+    report: Report, checkpoint: Checkpoint, policy: Policy, what: str, *, earlier: bool = False
+) -> str:
     """Whether a key of the policy signed; the name of the key, "" where none did, which becomes a finding."""
     try:
-        for key in policy.keys_of(checkpoint.place, checkpoint.origin):
+        for key in policy.keys_of(checkpoint.place, checkpoint.origin, earlier=earlier):
             if checkpoint.note.signed_by(key) is not None:
                 return f"{key.name}+{key.id.hex()}"
     except BadNote as error:
@@ -722,7 +739,7 @@ LEVEL_0 = re.compile(r"tile/0/(?:x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?")
 NAME = re.compile(
     r"README\.md|verify\.py|manifest\.json|checkpoint|keys\.json|retention\.json|entries\.jsonl"
     r"|checkpoints/[0-9]{1,9}-[0-9]{1,19}|tile/[0-7]/(x[0-9]{3}/){0,5}[0-9]{3}(\.p/[1-9][0-9]{0,2})?"
-    r"|anchor/(checkpoint|entry\.json|proof|rotation-[0-9]{1,19}\.(json|proof)|timestamp-[0-9]{1,4}\.tsr)"
+    r"|anchor/(checkpoint|entry\.json|proof|stamped|stamped-proof|rotation-[0-9]{1,19}\.(json|proof)|timestamp-[0-9]{1,4}\.tsr)"
     r"|policies/pol_[0-9a-f]{64}\.json"
 )
 UNREADABLE = (
@@ -1375,6 +1392,7 @@ class Verification:
         report.told = {"log": checkpoint.origin, "entries": checkpoint.size, "root": checkpoint.root.hex()}
         self.judge_manifest()
         self.judge_policies()
+        self.policy.follow(list(self.rotations()))
         key = judge_signature(report, checkpoint, self.policy, "checkpoint")
         judge_epoch(report, place, self.policy)
         stored = [self.bundle.checkpoint(name) for name in self.bundle.names("checkpoints/")]
@@ -1426,6 +1444,23 @@ class Verification:
             if policy_digest(self.bundle.read(name)) != name[len("policies/") : -len(".json")]:
                 self.report.add(TAMPERED, f"{name} is not the version that it is named after.")
 
+    def rotations(self) -> Iterator[tuple[Key, Key]]:
+        """(old, new) of each exchange of the installation's key, in order: both signed that, and the installation's log
+        holds it."""
+        names = self.bundle.names("anchor/rotation-")
+        found = sorted(int(name[16:-5]) for name in names if name.endswith(".json"))
+        own = self.place.kind == "installation"
+        over = self.checkpoint if own else self.bundle.checkpoint("anchor/checkpoint") if found else None
+        for index in found:
+            assert over is not None
+            raw = self.bundle.read(f"anchor/rotation-{index}.json")
+            try:
+                proof = Proof.parse(self.bundle.read(f"anchor/rotation-{index}.proof"))
+                verify_inclusion(leaf_hash(raw), index, over.size, proof.hashes, over.root)
+                yield rotation_of(parse_canonical(raw), place_of(over).uuid)
+            except (BadProof, BadNote, NotCanonical) as error:
+                raise Stop(TAMPERED, f"anchor/rotation-{index}.json does not hold: {error}") from None
+
     def read_entries(self, sizes: Iterable[int]) -> Entries:
         conduct = Conduct()
         entries = Entries(self.bundle, self.checkpoint, sizes, [conduct.read])
@@ -1445,10 +1480,10 @@ class Verification:
         for name, each in zip(self.bundle.names("checkpoints/"), stored, strict=True):
             if name != f"checkpoints/{place_of(each).epoch}-{each.size}":
                 report.add(TAMPERED, f"{name} is the checkpoint of another epoch or size.")
-            judge_signature(report, each, self.policy, name)
+            judge_signature(report, each, self.policy, name, earlier=True)
             self.judge_earlier(entries, each, name)
         for each in self.older:
-            judge_signature(report, each, self.policy, "--since")
+            judge_signature(report, each, self.policy, "--since", earlier=True)
             self.judge_earlier(entries, each, "--since")
         size, signed = anchored
         if entries.roots.get(size, signed) not in (signed, None):
@@ -1557,6 +1592,23 @@ class Verification:
             )
 
 
+def rotation_of(body: Any, uuid: str) -> tuple[Key, Key]:
+    """The old and the new key of an entry that exchanges them. Raises BadProof and BadNote."""
+    problem = problem_of(body, uuid)
+    if problem or body["type"] != "audit.key.rotated":
+        raise BadProof(problem or "It is another entry.")
+    try:
+        keys = Key.parse(body["data"]["old"]), Key.parse(body["data"]["new"])
+        signatures = [bytes.fromhex(body["data"]["signatures"][name]) for name in ("old", "new")]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise BadProof("It lacks keys or signatures.") from None
+    statement = f"countersign key rotation\n{body['data']['old']}\n{body['data']['new']}\n"
+    for key, signature in zip(keys, signatures, strict=True):
+        if key.kind != ED25519 or key.signs(signature, statement) is None:
+            raise BadProof("It is not signed by both keys.")
+    return keys
+
+
 def read_checkpoint(path: str) -> Checkpoint:
     """A checkpoint from a file. Raises Stop."""
     try:
@@ -1610,12 +1662,18 @@ class Proof:
 
     @classmethod
     def parse_json(cls, raw: bytes) -> "Proof":
-        """As the API answers it. Raises BadProof and BadNote."""
+        """As the API answers it, or as an entry's page has it. Raises BadProof and BadNote."""
         try:
             found = json.loads(raw)
-            index, checkpoint = found["index"], Checkpoint.parse(found["checkpoint"].encode())
-            hashes = tuple(bytes.fromhex(each) for each in found["proof"])
-            extra = found["body"].encode() if "body" in found else b""
+            note = found["checkpoint"]
+            if isinstance(note, dict):
+                note = note["note"] + "".join(f"{each['line'].rstrip()}\n" for each in note["cosignatures"])
+            index, checkpoint = found["index"], Checkpoint.parse(note.encode())
+            if "hashes" in found:
+                hashes = tuple(bytes.fromhex(each) for each in found["hashes"])
+            else:
+                hashes = tuple(map(unbase64, found["path"]))
+            extra = unbase64(found["body"]) if "body" in found else b""
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BadProof("It is neither a C2SP tlog-proof nor a proof as the API answers it.") from None
         if type(index) is not int or len(hashes) > 63:
@@ -1759,14 +1817,24 @@ class Der:
 def judge_timestamps(
     report: Report, bundle: Bundle, checkpoint: Checkpoint, policy: Policy, names: list[str]
 ) -> str:
-    """The time that an authority of the policy says; without one the bundle is incomplete."""
+    """The time that an authority of the policy says; without one the bundle is incomplete.
+
+    Stamped may be an earlier checkpoint (``anchor/stamped``), which this one is shown to extend."""
+    if "anchor/stamped" in bundle:
+        later, checkpoint = checkpoint, bundle.checkpoint("anchor/stamped")
+        try:
+            lines = bundle.read("anchor/stamped-proof").decode("ascii", "replace").split()
+            proof = [unbase64(line) for line in lines[:64]]
+            verify_consistency(checkpoint.size, later.size, checkpoint.root, later.root, proof)
+        except (BadProof, BadNote) as error:
+            raise Stop(TAMPERED, f"anchor/stamped is not of the same history: {error}") from None
     note = checkpoint.note
-    lines = [
+    signatures = [
         f"— {name} {base64.b64encode(key_id + signature).decode()}\n"
         for name, key_id, signature in note.signatures
         if name == checkpoint.origin
     ]
-    stamped = f"{note.text}\n{''.join(lines)}".encode()
+    stamped = f"{note.text}\n{''.join(signatures)}".encode()
     try:
         trusted = [each for path in policy.authorities for each in certificates(policy.folder / path)]
         times = [stamped_at(bundle.read(name), stamped, trusted) for name in names]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit import bundles, log, notes, publishing, verify
+from audit import adoption, bundles, inclusions, keys, log, notes, publishing, rotation, verify
 from audit.models import Checkpoint, Cosignature, Entry, Log, Tile
 from governance import policies
-from tests.audit.evidence import exported, lines_of, unpack
+from tests.audit.evidence import Auditor, exported, lines_of, unpack, vkey
 from tests.cast import ACTOR, Cast
 from tests.gate.conftest import RULES
 
@@ -134,3 +134,63 @@ def test_progress_is_told(published: Cast, tmp_path: Path) -> None:
         published.acme.log_id, tmp_path / "a.zip", progress=lambda *pair: told.append(pair)
     )
     assert told[-1] == (checkpoint.size, checkpoint.size)
+
+
+def test_a_rotation_of_the_key_is_followed_both_ways(published: Cast, tmp_path: Path) -> None:
+    before = exported(published.acme.log_id)
+    done = rotation.rotate(actor=ACTOR)
+    with log.write(published.acme.log_id) as entries:
+        entries.append("workspaces.link.created", actor=ACTOR)
+    sign()
+    after = exported(published.acme.log_id)
+    installations = exported(installation().pk)
+    for key, bundles_of_it in (
+        (done.old, [before, after, installations]),
+        (done.new, [after, installations]),
+    ):
+        auditor = Auditor(tmp_path, f"log {key}\nquorum none\n")
+        for bundle in bundles_of_it:
+            report = auditor.verify(bundle, since=[unpack(before)["checkpoint"]] if bundle is after else ())
+            assert report.status == verify.INTACT, report.lines()
+    assert Auditor(tmp_path, f"log {done.new}\nquorum none\n").verify(before).status == verify.UNTRUSTED
+    files = unpack(after)
+    name = next(name for name in files if name.startswith("anchor/rotation-") and name.endswith(".json"))
+    auditor = Auditor(tmp_path, f"log {done.old}\nquorum none\n")
+    assert (
+        auditor.verify(files | {name: files[name].replace(b'"old":"', b'"old":"x')}).status == verify.TAMPERED
+    )
+    without = {other: content for other, content in files.items() if "rotation-" not in other}
+    assert auditor.verify(without).status == verify.UNTRUSTED
+
+
+def test_an_adopted_log_is_another_epoch(published: Cast, tmp_path: Path) -> None:
+    acme = Log.objects.get(pk=published.acme.log_id)
+    adoption.adopt(acme, reason="A backup was restored.", actor=ACTOR)
+    sign()
+    policy = f"log {vkey(installation().origin, keys.signing_key(keys.CHECKPOINT))}\nquorum none\n"
+    bundle = exported(acme.pk)
+    assert Auditor(tmp_path, policy).verify(bundle).status == verify.INCOMPLETE
+    named = Auditor(tmp_path, f"{policy}epoch {acme.origin} 1\n").verify(bundle)
+    assert named.status == verify.INTACT, named.lines()
+
+
+def test_the_apis_proof_is_one_that_can_be_verified(published: Cast, tmp_path: Path) -> None:
+    entry = Entry.objects.filter(log_id=published.acme.log_id, index=3).get()
+    found = inclusions.inclusion_of(entry)
+    assert found is not None
+    policy = f"log {vkey(installation().origin, keys.signing_key(keys.CHECKPOINT))}\nquorum none\n"
+    auditor = Auditor(tmp_path, policy)
+    trusted = verify.Policy.read(auditor.file("policy", policy))
+    whole = auditor.file("proof.json", json.dumps(found.document))
+    assert verify.verify_proof(whole, trusted).status == verify.INTACT
+    body = auditor.file("body", bytes(entry.body))
+    assert verify.verify_proof(auditor.file("p", found.tlog_proof), trusted, body).status == verify.INTACT
+    answer = {
+        "index": 3,
+        "size": found.size,
+        "hashes": [each.hex() for each in found.path],
+        "checkpoint": {"note": found.note, "cosignatures": []},
+    }
+    assert verify.verify_proof(auditor.file("a", json.dumps(answer)), trusted, body).status == verify.INTACT
+    answer["index"] = 2
+    assert verify.verify_proof(auditor.file("a", json.dumps(answer)), trusted, body).status == verify.TAMPERED
