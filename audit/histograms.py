@@ -38,10 +38,11 @@ class Histogram:
 def histogram(log_id: int, found: Found) -> Histogram:
     """The results over the time of all entries that were looked at."""
     there = Entry.objects.filter(log_id=log_id, index__gte=found.first, index__lt=found.high)
-    ends = there.order_by("index").first(), there.order_by("-index").first()
-    if ends[0] is None or ends[1] is None:
+    times = there.values_list("time", flat=True)
+    oldest, latest = times.order_by("index").first(), times.order_by("-index").first()
+    if oldest is None or latest is None:
         return Histogram(DAY, [])
-    begin, last = (each.time.astimezone(UTC) for each in ends)
+    begin, last = oldest.astimezone(UTC), latest.astimezone(UTC)
     unit = HOUR if last - begin <= BY_HOUR else DAY if last - begin <= BY_DAY else MONTH
     counted: Counter[datetime] = Counter()
     for moment, count in marked(log_id, found, HOUR if unit == HOUR else DAY):

@@ -58,7 +58,7 @@ class Asked:
         """The address after its question mark."""
         pairs = [("workspace", self.workspace), ("q", self.text)]
         pairs += [(facet, value) for facet, values in self.facets.items() for value in values]
-        pairs += [("since", self.since), ("until", self.until), ("before", self.before or "")]
+        pairs += [("since", self.since), ("until", self.until), ("before", str(self.before or ""))]
         return urlencode([(name, value) for name, value in pairs if value])
 
     @property
