@@ -137,7 +137,8 @@ def best_witnessed(checkpoints: Any) -> Checkpoint:
         (each.cosignatures.count(), each) for each in checkpoints.prefetch_related("cosignatures")[:LATELY]
     ]
     most = max(count for count, _ in counted)
-    return next(each for count, each in counted if count == most)
+    best: Checkpoint = next(each for count, each in counted if count == most)
+    return best
 
 
 def anchor_of(checkpoint: Checkpoint, row: Log, over: Checkpoint) -> Anchor | None:

@@ -1064,7 +1064,7 @@ class Entries:
     def take(self, raw: bytes) -> None:
         """Judge one line, and hand its body to the readers."""
         self.read += 1
-        body = None
+        body: Body = {}
         try:
             body = parse_canonical(raw)
             problem = problem_of(body, self.uuid)
@@ -2235,7 +2235,10 @@ def parser() -> argparse.ArgumentParser:
         "signed by a trusted key.",
     )
     commands = found.add_subparsers(dest="command", required=True)
-    policy = {"metavar": "FILE", "help": "Whom you trust: keys and witnesses, as the policy file names them."}
+    policy: dict[str, Any] = {
+        "metavar": "FILE",
+        "help": "Whom you trust: keys and witnesses, as the policy file names them.",
+    }
     one = commands.add_parser("verify", help="verify a whole bundle")
     one.add_argument("bundle")
     one.add_argument("--policy", required=True, **policy)

@@ -177,7 +177,7 @@ def test_bodies_that_are_not_canonical_are_named_though_they_were_signed(
 
 
 def suspended(body: dict[str, Any]) -> bool:
-    return body["type"] == "governance.check.denied" and body["data"].get("standing") == "suspended"
+    return (body["type"], body["data"].get("standing")) == ("governance.check.denied", "suspended")
 
 
 @pytest.mark.parametrize(
