@@ -10,7 +10,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -110,6 +109,7 @@ class Pinned(http.client.HTTPConnection):
     def __init__(self, parts: SplitResult, address: str, port: int) -> None:
         super().__init__(parts.hostname or "", port, timeout=TIMEOUT)
         self.address, self.tls = address, parts.scheme == "https"
+        self.was_cut = False
 
     def connect(self) -> None:
         plain = socket.create_connection((self.address, self.port), self.timeout)
@@ -123,7 +123,8 @@ class Pinned(http.client.HTTPConnection):
             raise
 
     def cut(self) -> None:
-        """End the exchange from another thread."""
+        """End the exchange from another thread. What was read so far may look like an answer, and is none."""
+        self.was_cut = True
         if self.sock is not None:
             try:
                 self.sock.shutdown(socket.SHUT_RDWR)
@@ -137,7 +138,6 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     connection = Pinned(parts, resolve(host, port), port)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    begun = time.monotonic()
     timer = threading.Timer(DEADLINE, connection.cut)
     timer.daemon = True
     timer.start()
@@ -150,9 +150,12 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
         )
         answer = connection.getresponse()
         text = answer.read(ANSWER)
+        if connection.was_cut:
+            raise TimeoutError
     except (OSError, http.client.HTTPException) as error:
-        late = time.monotonic() - begun >= DEADLINE
-        told = f"no answer within {DEADLINE:.0f} s" if late else f"{type(error).__name__}: {error}"
+        told = f"{type(error).__name__}: {error}"
+        if connection.was_cut:
+            told = f"no answer within {DEADLINE:.0f} s"
         raise Unreachable(f"{host}: {told}") from error
     finally:
         timer.cancel()

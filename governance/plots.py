@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH, LEFT, ROW, BAR = 760, 220, 24, 16
-# Told apart by eyes that see fewer colors (Okabe and Ito), and by a pattern besides.
+# Told apart by eyes that see fewer colors (Okabe and Ito); each part says its name and number besides.
 COLORS = ("#0072b2", "#d55e00", "#e69f00", "#009e73")
 MOST_ROWS = 400
 
@@ -27,7 +27,7 @@ def bars(title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[in
     if not rows:
         lines.append('<text x="12" y="74">Nothing in this period.</text>')
     for number, (label, numbers) in enumerate(rows):
-        lines += bar(56 + ROW * number, label, numbers, scale)
+        lines += bar(56 + ROW * number, label, parts, numbers, scale)
     return "\n".join([*lines, "</svg>\n"])
 
 
@@ -46,16 +46,17 @@ def legend(parts: Sequence[str]) -> list[str]:
     return lines
 
 
-def bar(y: int, label: str, numbers: Sequence[int], scale: float) -> list[str]:
+def bar(y: int, label: str, parts: Sequence[str], numbers: Sequence[int], scale: float) -> list[str]:
     """One row: its label, its parts, and their sum."""
     short = label if len(label) <= 30 else f"{label[:29]}…"
     lines = [f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(short)}</text>']
     x = float(LEFT)
-    for color, number in zip(COLORS, numbers, strict=False):
+    for color, part, number in zip(COLORS, parts, numbers, strict=False):
         if number:
             width = max(1.0, number * scale)
             lines.append(
-                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{color}" stroke="#222"/>'
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{color}" stroke="#222">'
+                f"<title>{escape(part)}: {number:,}</title></rect>"
             )
             x += width
     lines.append(f'<text x="{x + 6:.1f}" y="{y + 13}">{sum(numbers):,}</text>')

@@ -92,11 +92,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if sees:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
     if may_somewhere(person, "export_log"):
-        links = [
+        groups[0]["items"] += [
             item("Exports", "archive", "exports_overview"),
             item("Streams", "cell_tower", "streams_overview"),
         ]
-        groups.insert(1, group("Beyond the log", *links))
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))

@@ -3,21 +3,24 @@
 import base64
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from audit import delivery, destinations, formats, log, owed, streams
 from audit.destinations import NotAllowed, Unreachable
 from audit.models import DeadLetter, Head, Owed, Stream, StreamCursor
 from audit.streams import StreamRefused
-from tests.cast import ACTOR, Cast
+from tests.cast import ACTOR, Cast, assemble
 from tests.details import opened
 from tests.portal import body_of, latest
 from workspaces import catalog
@@ -352,6 +355,34 @@ def test_the_allowed_host_may_be_inside_and_no_other(sink: Sink) -> None:
     assert destinations.post(sink.url, b"", {}).status == 204
     with pytest.raises(NotAllowed):
         destinations.post(sink.url.replace("127.0.0.1", "127.0.0.2"), b"", {})
+
+
+def test_a_sink_that_never_ends_is_cut_off(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.STREAM_ALLOW = ["127.0.0.1"]
+    monkeypatch.setattr(destinations, "DEADLINE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            """A header that never ends, a byte at a time, so that no single wait is long."""
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 ")
+                while True:
+                    connection.sendall(b"x")
+                    threading.Event().wait(0.01)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        with pytest.raises(Unreachable, match="no answer within"):
+            destinations.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"", {})
+        dripping.join()
+
+
+def test_the_worker_sends_too(transactional_db: None, sink: Sink) -> None:
+    cast = assemble()
+    webhook(cast, sink)
+    call_command("work", "--once", "--quiet")
+    assert sink.received() == list(range(size_of(cast)))
 
 
 def test_a_file_goes_on_after_its_last_whole_line(cast: Cast, settings: Any, tmp_path: Path) -> None:
