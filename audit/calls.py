@@ -47,7 +47,8 @@ def post(url: str, body: bytes, kind: str, *, deadline: float = DEADLINE) -> Ans
         if parts.scheme == "https"
         else http.client.HTTPConnection(host, parts.port, timeout=deadline)
     )
-    timer = threading.Timer(deadline, cut, [connection])
+    late = threading.Event()
+    timer = threading.Timer(deadline, cut, [connection, late])
     timer.start()
     try:
         path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
@@ -60,18 +61,17 @@ def post(url: str, body: bytes, kind: str, *, deadline: float = DEADLINE) -> Ans
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, Unreachable):
             raise
-        late = f"{host} did not answer within {deadline:.0f} s."
-        told = f"{host} cannot be asked: {str(error) or type(error).__name__}."
-        raise Unreachable(
-            told if timer.is_alive() and not isinstance(error, TimeoutError) else late
-        ) from error
+        if late.is_set() or isinstance(error, TimeoutError):
+            raise Unreachable(f"{host} did not answer within {deadline:.0f} s.") from error
+        raise Unreachable(f"{host} cannot be asked: {str(error) or type(error).__name__}.") from error
     finally:
         timer.cancel()
         connection.close()
 
 
-def cut(connection: http.client.HTTPConnection) -> None:
+def cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
     """End an exchange that takes too long."""
+    late.set()
     if connection.sock is not None:
         with suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)

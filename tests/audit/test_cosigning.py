@@ -278,11 +278,13 @@ def test_who_says_nothing_is_left_after_a_while(row: Log) -> None:
                 pass
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Silent) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/"
-        with pytest.raises(calls.Unreachable, match="did not answer within"):
-            calls.post(url, b"x", "text/plain", deadline=0.2)
-        server.shutdown()
+        try:
+            with pytest.raises(calls.Unreachable, match="did not answer within"):
+                calls.post(url, b"x", "text/plain", deadline=0.2)
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.django_db(transaction=True)
