@@ -1,6 +1,8 @@
-"""A server killed with SIGKILL under load, 25 times, uvicorn and daphne in turn, and started again on what is left.
+"""A server and the worker killed with SIGKILL under load, 25 times, uvicorn and daphne in turn, and started again on
+what is left; on SQLite and on PostgreSQL.
 
-Promised: no decision that an agent was told is missing from the log, and the log verifies.
+Promised: no decision that an agent was told is missing from the log, the log verifies, and the publisher goes on where
+it was: in the end a checkpoint is over everything, and what was signed at any time agrees with it.
 """
 
 import asyncio
@@ -11,24 +13,62 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from bench.pressure import PromiseBroken, check
 from tests.faults.processes import GATE, PORTAL, Installation
+from tests.servers import postgres_cluster
 
 ROUNDS = 25
 CONNECTIONS = 16
 SERVERS = {"uvicorn": GATE, "daphne": PORTAL}
+SIGNED = """
+import json
+from audit.models import Checkpoint, Head
+print(json.dumps([
+    {"log": head.log_id, "size": head.size, "checkpoints": len(sizes), "signed": max(sizes, default=0)}
+    for head in Head.objects.order_by("log_id")
+    for sizes in [list(Checkpoint.objects.filter(log_id=head.log_id).values_list("size", flat=True))]
+]))
+"""
 
 
 def measure() -> None:
-    """Print what 25 kills left. Raises PromiseBroken when anything is missing."""
+    """Print what 25 kills left, on both databases. Raises PromiseBroken when anything is missing."""
     with TemporaryDirectory(prefix="countersign-bench-") as folder:
-        world = Installation(Path(folder)).seed()
-        try:
-            told, unanswered = kill_rounds(world, ROUNDS)
-        finally:
-            world.end()
-    print(f"{ROUNDS} kills: {len(told):,} decisions told, none missing from the log, which verifies;"
-          f" {unanswered:,} recorded and never told\n")  # fmt: skip
+        on("SQLite", Installation(Path(folder)).seed())
+    try:
+        with postgres_cluster() as cluster, TemporaryDirectory(prefix="countersign-bench-") as folder:
+            on("PostgreSQL", Installation(Path(folder), cluster.create_database("bench")).seed())
+    except pytest.skip.Exception as error:
+        print(f"PostgreSQL: not measured. {error}")
+
+
+def on(database: str, world: Installation) -> None:
+    """One database. Raises PromiseBroken."""
+    try:
+        told, unanswered = kill_rounds(world, ROUNDS)
+        signed = checkpoints(world)
+    finally:
+        world.end()
+    print(
+        f"{database}, {ROUNDS} kills: {len(told):,} decisions told, none missing from the log, which verifies;"
+    )
+    print(f"{unanswered:,} recorded and never told; {signed:,} checkpoints, the last one over everything\n")
+
+
+def checkpoints(world: Installation) -> int:
+    """How many checkpoints were signed. Raises PromiseBroken where the newest of a log is not over all its entries."""
+    world.manage("work", "--once", "--quiet")
+    logs = world.script(SIGNED)
+    behind = [
+        f"{each['log']}: {each['signed']} of {each['size']}"
+        for each in logs
+        if each["signed"] != each["size"]
+    ]
+    if behind:
+        raise PromiseBroken(f"The publisher did not go on: {behind}")
+    return sum(each["checkpoints"] for each in logs)
 
 
 def kill_rounds(world: Installation, rounds: int) -> tuple[dict[str, str], int]:
@@ -37,6 +77,7 @@ def kill_rounds(world: Installation, rounds: int) -> tuple[dict[str, str], int]:
     told: dict[str, str] = {}
     for number in range(rounds):
         server = list(SERVERS)[number % 2]
+        world.worker()
         port = world.serve(SERVERS[server], server=server)
         before = len(told)
         asyncio.run(ask_until_killed(world, port, number, told))
@@ -54,9 +95,10 @@ def kill_rounds(world: Installation, rounds: int) -> tuple[dict[str, str], int]:
 
 
 async def ask_until_killed(world: Installation, port: int, number: int, told: dict[str, str]) -> None:
-    """Ask over all connections, kill the server within a second of the first answer, see every connection end."""
+    """Ask over all connections, kill the server and the worker within two seconds of the first answer, see every
+    connection end."""
     dice = random.Random(number)
-    process = world.running.pop()
+    process, worker = world.running.pop(), world.running.pop()
     asking = [
         asyncio.create_task(ask(port, calls(world.key(f"acme-{each % 4}"), f"{number}-{each}"), told))
         for each in range(CONNECTIONS)
@@ -64,8 +106,9 @@ async def ask_until_killed(world: Installation, port: int, number: int, told: di
     before = len(told)
     while len(told) == before and not any(task.done() for task in asking):
         await asyncio.sleep(0.01)
-    await asyncio.sleep(dice.uniform(0.05, 0.9))
-    await asyncio.to_thread(end, process)
+    for each in dice.sample([process, worker], 2):
+        await asyncio.sleep(dice.uniform(0.05, 0.9))
+        await asyncio.to_thread(end, each)
     await asyncio.gather(*asking)
 
 
