@@ -234,6 +234,7 @@ class Indexed(models.Model):
     )
     size = models.BigIntegerField(default=0, help_text="Entries whose blocks have postings.")
     merged = models.BigIntegerField(default=0, help_text="Wide blocks that have postings.")
+    thinned = models.BigIntegerField(default=0, help_text="Below it, no posting speaks of pruned entries.")
 
     def __str__(self) -> str:
         return f"{self.size} entries of log {self.log_id}"

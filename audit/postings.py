@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from django.db.models import F, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from audit.models import Entry, Head, Indexed, Posting
+from audit.models import Entry, Head, Indexed, Posting, Pruning
 
 BLOCK = 4096  # entries
 FACTOR = 16  # blocks in a wide one: 65,536 entries, the most that 16 bits can tell apart
@@ -40,6 +40,7 @@ INSIDE = (CALL, ROW)
 CALL_IDS = ("decision", "approval", "used_approval")
 HOUR, DAY = "hour", "day"
 MARKS = {HOUR: "%Y-%m-%dT%H", DAY: "%Y-%m-%d"}
+UNITS = tuple(f"{unit}:".encode() for unit in MARKS)
 INSERT = (
     "INSERT INTO audit_posting (log_id, level, block, term, content) VALUES (%s, %s, %s, %s, %s)"
     " ON CONFLICT DO NOTHING"
@@ -112,12 +113,18 @@ def width_of(level: int) -> int:
 
 
 def index_new() -> int:
-    """Index what has grown by a block or more, for at most ROUND seconds; returns how many blocks that were."""
+    """Index what has grown by a block or more, and forget what was pruned, for at most ROUND seconds; returns how many
+    blocks that were."""
     until, done = time.monotonic() + ROUND, 0
     known = Indexed.objects.filter(log_id=OuterRef("log_id")).values("size")
     grown = Head.objects.annotate(known=Coalesce(Subquery(known), Value(0)))
     for log_id in grown.filter(size__gte=F("known") + BLOCK).values_list("log_id", flat=True):
         while time.monotonic() < until and advance(log_id):
+            done += 1
+    ends = Pruning.objects.filter(log_id=OuterRef("log_id")).order_by("-entry_index").values("end")[:1]
+    pruned = Indexed.objects.annotate(end=Subquery(ends)).filter(end__gte=F("thinned") + BLOCK)
+    for log_id, end in pruned.values_list("log_id", "end"):
+        while time.monotonic() < until and thin(log_id, end):
             done += 1
     return done
 
@@ -191,3 +198,43 @@ def gather_wide(log_id: int, wide: int) -> Iterator[tuple[bytes, bytes]]:
             base = (block - first) * BLOCK
             offsets += sorted(base + offset for offset in offsets_of(decode(bytes(content), BLOCK)))
         yield each, encode(offsets, width)
+
+
+def thin(log_id: int, end: int) -> bool:
+    """Take the entries that are gone out of the postings of the next block that lies below ``end``; False where none
+    does. The hours and days stay, for the bars of what is still there."""
+    state = Indexed.objects.get(log_id=log_id)
+    level = WIDE if state.thinned < state.merged * width_of(WIDE) else NARROW
+    width = width_of(level)
+    block = state.thinned // width
+    first, following = block * width, (block + 1) * width
+    if following > min(end, state.size):
+        return False
+    there = Entry.objects.filter(log_id=log_id, index__gte=first, index__lt=following)
+    kept = bits_of((index - first for index in there.values_list("index", flat=True)), width)
+    after = 0
+    rows = Posting.objects.filter(log_id=log_id, level=level, block=block).order_by("pk")
+    while batch := list(rows.filter(pk__gt=after).values_list("pk", "term", "content")[:ROWS]):
+        after = batch[-1][0]
+        keep_only(kept, width, [row for row in batch if not bytes(row[1]).startswith(UNITS)])
+    if level == WIDE:
+        blocks = {"block__gte": block * FACTOR, "block__lt": (block + 1) * FACTOR}
+        Posting.objects.filter(log_id=log_id, level=NARROW, **blocks).delete()
+    Indexed.objects.filter(log_id=log_id, thinned=state.thinned).update(thinned=following)
+    return True
+
+
+def keep_only(kept: int, width: int, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+    """Leave these bits in postings given as (primary key, term, content), in one transaction."""
+    emptied: list[int] = []
+    changed: list[tuple[bytes, int]] = []
+    for key, _, content in rows:
+        before = decode(bytes(content), width)
+        if bits := before & kept:
+            if bits != before:
+                changed.append((encode(sorted(offsets_of(bits)), width), key))
+        else:
+            emptied.append(key)
+    with transaction.atomic(), connection.cursor() as cursor:
+        Posting.objects.filter(pk__in=emptied).delete()
+        cursor.executemany("UPDATE audit_posting SET content = %s WHERE id = %s", changed)

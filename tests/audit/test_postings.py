@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audit import histograms, log, postings, search
-from audit.models import Entry, Head, Indexed, Posting
+from audit.models import Entry, Head, Indexed, Posting, Pruning
 from workspaces.models import Workspace
 
 TYPES = ["allowed", "denied", "pending"]
@@ -209,6 +209,30 @@ def test_what_was_interrupted_is_done_again(acme: Workspace, monkeypatch: pytest
     assert Indexed.objects.get(log_id=acme.log_id).merged
     for facets, columns in CASES:
         assert everything(acme, facets=facets) == naive(acme, **columns), facets
+
+
+def prune(workspace: Workspace, end: int, kept: int) -> None:
+    """Let the entries below ``end`` be gone but for one, as retention leaves a log."""
+    Entry.objects.filter(log_id=workspace.log_id, index__lt=end).exclude(index=kept).delete()
+    Pruning.objects.create(
+        log_id=workspace.log_id, start=0, end=end, details_start=0, details_end=end, entry_index=ENTRIES
+    )
+
+
+@pytest.mark.parametrize(("count", "end"), [(220, 192), (ENTRIES, 256)], ids=["blocks", "a wide block"])
+def test_what_was_pruned_is_in_no_posting_any_more(acme: Workspace, count: int, end: int) -> None:
+    write(acme, count)
+    work()
+    kept = naive(acme, session="Run-1")[0]
+    named = Posting.objects.filter(log_id=acme.log_id, term=b"session:Run-0")
+    assert named.exists()
+    prune(acme, end, kept)
+    work()
+    assert not named.exists()
+    assert everything(acme, text="run") == naive(acme, session__startswith="Run")
+    assert everything(acme, facets={"session": ["Run-1"]}) == naive(acme, session="Run-1")
+    assert search.find(acme.log_id, text="run").total == len(naive(acme, session__startswith="Run"))
+    assert not postings.index_new()
 
 
 def test_counts_are_those_of_all_results(acme: Workspace) -> None:
