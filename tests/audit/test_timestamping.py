@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from django.utils import timezone
 
-from audit import outside, timestamping
+from audit import keys, outside, timestamping, verify
 from audit.log import database_time
 from audit.models import Checkpoint, Log, Timestamp, Witness
 from audit.publishing import publish
 from governance import health
+from tests.audit.evidence import Auditor, exported, unpack, vkey
 from tests.audit.publishers import append, installation
 from tests.servers import executable
 
@@ -267,3 +268,26 @@ def test_the_installations_page_tells_how_far_the_log_is_stamped(row: Log, autho
     told = health.told("Witnesses", health.witnesses, timezone.now() + timedelta(hours=3))
     assert told.state == "danger"
     assert outside.confirmation(outside.policy()).covered == first
+
+
+def test_a_bundle_brings_the_newest_stamp_and_shows_that_the_log_only_grew_since(
+    row: Log, authority: Authority, tmp_path: Path
+) -> None:
+    grown(row)
+    grown(row)
+    assert timestamping.stamp() is not None
+    grown(row)
+    key = keys.signing_key(keys.CHECKPOINT)
+    auditor = Auditor(tmp_path, f"log {vkey(row.origin, key)}\ntsa {authority.folder}/ca.pem\nquorum none\n")
+    files = unpack(exported(row.pk))
+    report = auditor.verify(files)
+    assert report.status == verify.INTACT, report.lines()
+    assert report.told["stamped"].endswith(" UTC")
+    for name, expected in (
+        ("anchor/timestamp-1.tsr", verify.INCOMPLETE), ("anchor/stamped", verify.TAMPERED),
+        ("anchor/stamped-proof", verify.INCOMPLETE),
+    ):  # fmt: skip
+        without = {other: content for other, content in files.items() if other != name}
+        assert auditor.verify(without).status == expected, name
+    for name, other in (("anchor/stamped-proof", b""), ("anchor/stamped", files["checkpoint"])):
+        assert auditor.verify(files | {name: other}).status == verify.TAMPERED, name
