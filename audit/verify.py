@@ -1875,7 +1875,8 @@ def stamped_at(raw: bytes, stamped: bytes, trusted: list[Any]) -> str:
         attributes, signature, digest = signer_of(rest[-1].parts()[0])
         embedded = [each for part in rest if part.tag == 0xA0 for each in part.parts()]
         hashed = hashlib.new(DIGESTS[algorithm.parts()[0].content], stamped).digest()
-        time = datetime.strptime(made[4].content.decode(), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        said = re.sub(r"\.[0-9]+Z$", "Z", made[4].content.decode())  # fractions of a second are allowed
+        time = datetime.strptime(said, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
     except (IndexError, KeyError, ValueError) as error:
         raise BadToken("It is not laid out as RFC 3161 has it.") from error
     if kind.content != TST_INFO or imprint.content != hashed:

@@ -4,6 +4,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
@@ -219,6 +220,18 @@ def test_two_workers_do_not_ask_at_once(row: Log) -> None:
     assert outside.claim(["w.example/1", "w.example/2"]) == []
     outside.settle("w.example/2", None, database_time())
     assert outside.claim(["w.example/1", "w.example/2"]) == ["w.example/2"]
+
+
+def test_who_stays_away_is_asked_less_often_but_once_a_minute(row: Log) -> None:
+    now, name = database_time(), "w.example/1"
+    outside.claim([name])
+    for away, pause in ((0, 1), (10, 10), (3600, 60)):
+        at = now + timedelta(seconds=away)
+        outside.settle(name, outside.Failure("It answered 500."), at)
+        assert Witness.objects.get().due == at + timedelta(seconds=pause)
+    assert Witness.objects.get().failing == now
+    outside.settle(name, None, now)
+    assert (Witness.objects.get().due, Witness.objects.get().failing) == (now, None)
 
 
 @contextmanager

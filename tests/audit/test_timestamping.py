@@ -37,6 +37,7 @@ digests = sha256
 signer_digest = sha256
 ess_cert_id_alg = sha256
 accuracy = secs:1
+clock_precision_digits = 3
 """
 
 
