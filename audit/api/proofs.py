@@ -32,7 +32,9 @@ class CheckpointDocument(serializers.Serializer[Checkpoint]):
     origin = serializers.SerializerMethodField(help_text="The log's name in the note.")
     epoch = serializers.IntegerField()
     size = serializers.IntegerField()
-    root = serializers.SerializerMethodField(help_text="RFC 6962 root hash, in hex.")
+    root = serializers.SerializerMethodField(  # type: ignore[assignment]  # the framework has a property of this name
+        help_text="RFC 6962 root hash, in hex."
+    )
     note = serializers.CharField(help_text="C2SP signed note of a tlog-checkpoint.")
     time = serializers.DateTimeField(help_text="When it was signed.")
     cosignatures = CosignatureDocument(many=True)
@@ -52,7 +54,9 @@ class ProofDocument(serializers.Serializer[Any]):
     index = serializers.IntegerField()
     size = serializers.IntegerField(help_text="Of the tree that the proof leads to.")
     leaf = serializers.CharField(help_text="SHA-256(0x00 ‖ body), in hex.")
-    root = serializers.CharField(help_text="The root hash that the proof leads to, in hex.")
+    root = serializers.CharField(  # type: ignore[assignment]  # as above
+        help_text="The root hash that the proof leads to, in hex."
+    )
     hashes = serializers.ListField(
         child=serializers.CharField(), help_text="RFC 6962 inclusion proof, in hex."
     )
