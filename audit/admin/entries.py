@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,7 +16,6 @@ from django.utils.module_loading import import_string
 
 from audit import registry
 from audit.admin.pages import PortalAdmin
-from audit.live.pages import sentence
 from audit.log import index_at
 from audit.models import Entry, Log
 
@@ -154,9 +152,5 @@ class EntryPages(PortalAdmin):
         return response
 
     def told(self, request: HttpRequest, entry: Entry) -> dict[str, Any]:
-        """What the page of an entry shows: the body as it was hashed, made readable, and its leaf."""
-        return {
-            "sentence": sentence(vars(entry)),
-            "body": json.dumps(json.loads(bytes(entry.body)), indent=2, ensure_ascii=False),
-            "leaf": bytes(entry.leaf).hex(),
-        }
+        """What the page of an entry shows."""
+        raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from audit import histograms, search
+from audit.admin.entries import SPANS
 from audit.models import Entry
 from audit.postings import CALL, ROW
 from governance.naming import annotate
@@ -21,12 +22,6 @@ from workspaces.models import Agent, User, Workspace
 SHOWN = 50  # results a page
 VALUES = 8  # of each facet
 NAMED = 20  # agents or people that a word may stand for
-SPANS = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-    "month": timedelta(days=30),
-}
 LABELS = {
     "type": "Type",
     "outcome": "Outcome",

@@ -10,12 +10,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from audit import search
-from audit.admin.entries import EntryPages
+from audit.admin.entries import SPANS, EntryPages
 from audit.models import Entry
 from audit.postings import CALL, ROW
 from governance.admin import saved_views
 from governance.admin.evidence import evidence
-from governance.admin.explorer import LABELS, SPANS, Asked, explore
+from governance.admin.explorer import LABELS, Asked, explore
 from governance.readings import VERDICTS
 from workspaces.access import may, workspaces_for
 from workspaces.models import Agent, Workspace
