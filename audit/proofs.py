@@ -4,10 +4,8 @@ They reach as far as the tiles do, which is the newest published checkpoint.
 """
 
 from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 
-from django.db.models import Q
+from django.db import connection
 
 from audit import merkle, tiles
 from audit.models import Tile
@@ -55,9 +53,12 @@ def read(log_id: int, places: Iterable[Place]) -> dict[Place, bytes]:
     wanted = sorted(set(places))
     if not wanted:
         return {}
-    either = reduce(or_, (Q(level=level, index=index) for level, index in wanted))
-    rows = Tile.objects.filter(either, log_id=log_id).values_list("level", "index", "hashes")
-    return {Place(level, index): bytes(hashes) for level, index, hashes in rows}
+    either = " OR ".join(['(level = %s AND "index" = %s)'] * len(wanted))
+    # Hand-written: the ORM takes as long to write it as the database takes to answer.
+    sql = f'SELECT level, "index", hashes FROM audit_tile WHERE log_id = %s AND ({either})'  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [log_id, *(number for place in wanted for number in place)])
+        return {Place(level, number): bytes(hashes) for level, number, hashes in cursor.fetchall()}
 
 
 def size(log_id: int) -> int:
