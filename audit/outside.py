@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -38,6 +39,12 @@ def policy() -> Policy | None:
     if not settings.WITNESS_POLICY:
         return None
     return Policy.parse(Path(settings.WITNESS_POLICY).read_bytes())
+
+
+def authority() -> str:
+    """The time stamp authority's address without what may be secret in it; empty where none is configured."""
+    parts = urlsplit(settings.TIMESTAMP_URL)
+    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"[:255]
 
 
 def newest() -> Checkpoint | None:
@@ -102,7 +109,9 @@ def confirmation(policy: Policy | None) -> Confirmation:
     covered = next((each for each in recent if policy is None or is_quorum(policy, each)), None)
     after = own.filter(size__gt=covered.size) if covered else own
     since = after.order_by("size").values_list("time", flat=True).first()
-    return Confirmation(last, covered, since, list(Witness.objects.exclude(failing=None).order_by("name")))
+    asked = [authority(), *(each.verifier.name for each in (policy.witnesses.values() if policy else ()))]
+    away = Witness.objects.filter(name__in=asked).exclude(failing=None).order_by("name")
+    return Confirmation(last, covered, since, list(away))
 
 
 def needs_witness(policy: Policy | None) -> bool:

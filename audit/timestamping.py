@@ -8,7 +8,6 @@ verifier accepts by the certificates that the policy file names.
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cryptography import x509
 from django.conf import settings
@@ -38,7 +37,7 @@ def stamp() -> Timestamp | None:
     checkpoint = outside.newest() if settings.TIMESTAMP_URL else None
     if checkpoint is None:
         return None
-    authority = name_of(settings.TIMESTAMP_URL)
+    authority = outside.authority()
     if checkpoint.timestamps.filter(authority=authority).exists() or not outside.claim([authority]):
         return None
     trusted = certificates()
@@ -82,9 +81,3 @@ def certificates() -> list[x509.Certificate]:
         except ValueError as error:
             raise OSError(f"{folder / path} holds no certificates in PEM: {error}") from error
     return found
-
-
-def name_of(url: str) -> str:
-    """An authority's address without what may be secret in it."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"[:255]
