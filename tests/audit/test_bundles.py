@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from audit import adoption, bundles, inclusions, keys, log, notes, publishing, rotation, verify
 from audit.models import Checkpoint, Cosignature, Entry, Log, Tile
 from governance import policies
-from tests.audit.evidence import Auditor, exported, lines_of, unpack, vkey
+from tests.audit.evidence import Auditor, exported, lines_of, resigned, unpack, vkey
 from tests.cast import ACTOR, Cast
 from tests.gate.conftest import RULES
 
@@ -138,6 +138,7 @@ def test_progress_is_told(published: Cast, tmp_path: Path) -> None:
 
 def test_a_rotation_of_the_key_is_followed_both_ways(published: Cast, tmp_path: Path) -> None:
     before = exported(published.acme.log_id)
+    stolen = keys.signing_key(keys.CHECKPOINT)
     done = rotation.rotate(actor=ACTOR)
     with log.write(published.acme.log_id) as entries:
         entries.append("workspaces.link.created", actor=ACTOR)
@@ -153,6 +154,8 @@ def test_a_rotation_of_the_key_is_followed_both_ways(published: Cast, tmp_path: 
             report = auditor.verify(bundle, since=[unpack(before)["checkpoint"]] if bundle is after else ())
             assert report.status == verify.INTACT, report.lines()
     assert Auditor(tmp_path, f"log {done.new}\nquorum none\n").verify(before).status == verify.UNTRUSTED
+    signed_anew = resigned(unpack(installations), lines_of(unpack(installations)), stolen)
+    assert Auditor(tmp_path, f"log {done.new}\nquorum none\n").verify(signed_anew).status == verify.UNTRUSTED
     files = unpack(after)
     name = next(name for name in files if name.startswith("anchor/rotation-") and name.endswith(".json"))
     auditor = Auditor(tmp_path, f"log {done.old}\nquorum none\n")
