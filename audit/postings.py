@@ -216,7 +216,9 @@ def thin(log_id: int, end: int) -> bool:
     rows = Posting.objects.filter(log_id=log_id, level=level, block=block).order_by("pk")
     while batch := list(rows.filter(pk__gt=after).values_list("pk", "term", "content")[:ROWS]):
         after = batch[-1][0]
-        keep_only(kept, width, [row for row in batch if not bytes(row[1]).startswith(UNITS)])
+        keep_only(
+            kept, width, [(key, content) for key, each, content in batch if not bytes(each).startswith(UNITS)]
+        )
     if level == WIDE:
         blocks = {"block__gte": block * FACTOR, "block__lt": (block + 1) * FACTOR}
         Posting.objects.filter(log_id=log_id, level=NARROW, **blocks).delete()
@@ -224,11 +226,11 @@ def thin(log_id: int, end: int) -> bool:
     return True
 
 
-def keep_only(kept: int, width: int, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
-    """Leave these bits in postings given as (primary key, term, content), in one transaction."""
+def keep_only(kept: int, width: int, rows: Iterable[tuple[int, Any]]) -> None:
+    """Leave these bits in postings given as (primary key, content), in one transaction."""
     emptied: list[int] = []
     changed: list[tuple[bytes, int]] = []
-    for key, _, content in rows:
+    for key, content in rows:
         before = decode(bytes(content), width)
         if bits := before & kept:
             if bits != before:
