@@ -24,7 +24,7 @@ BATCH = 1_000  # entries between two syncs of the file
 SLICE_SECONDS = 5.0  # then another export gets its turn
 KEPT = timedelta(days=7)
 MOST_OPEN = 5  # exports that one person may have under way in a log
-SEARCHED = ("type", "actor", "agent", "tool", "resource", "outcome", "session")
+SEARCHED = ("type", "agent", "outcome")
 Status = Export.Status
 Kind = Export.Kind
 OPEN = (Status.WAITING, Status.RUNNING)

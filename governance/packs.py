@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -155,7 +155,7 @@ class Making:
             self.sums.codes[verdict, row.outcome] += 1
             self.sums.agents[row.agent, verdict] += 1
 
-    def tell(self, rows: Sequence[Any], files: dict[str, TextIO]) -> None:
+    def tell(self, rows: Sequence[Any], files: Mapping[str, TextIO]) -> None:
         """Entries as lines of their tables, the facts of each as JSON."""
         bodies = dict(Entry.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", "body"))
         for row in rows:

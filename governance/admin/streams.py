@@ -17,7 +17,7 @@ from audit.destinations import NotAllowed
 from audit.models import Stream
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import actor_in, person_of
-from workspaces.access.pages import signed_in_page, workspace_page
+from workspaces.access.pages import View, signed_in_page, workspace_page
 from workspaces.models import Workspace
 
 CHANGE = "publish_policy"  # held by owners and compliance officers, who may export the log as well
@@ -139,7 +139,7 @@ def one(request: HttpRequest, workspace: Workspace, public_id: str, *, secret: s
     return render(request, "admin/log/stream.html", context)
 
 
-def button(change: Callable[..., object], said: str) -> Callable[..., HttpResponse]:
+def button(change: Callable[..., object], said: str) -> View:
     """The view of a button that does this to a stream and says so."""
 
     @workspace_page(CHANGE)

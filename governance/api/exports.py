@@ -17,6 +17,7 @@ from audit.api.views import Listing
 from audit.models import Export
 from governance.admin.exports import handed_out
 from workspaces.api.views import WorkspaceView, found
+from workspaces.models import Agent
 
 EXPORT = "export_log"
 
@@ -25,11 +26,15 @@ class OnlyDocument(Exact):
     """Exact texts that an entry has in its columns; a bundle or a pack takes none."""
 
     type = serializers.CharField(max_length=64, required=False)
-    actor = serializers.CharField(max_length=200, required=False)
     agent = serializers.CharField(max_length=40, required=False, help_text="Public id.")
-    tool = serializers.CharField(max_length=200, required=False)
     outcome = serializers.CharField(max_length=40, required=False)
-    session = serializers.CharField(max_length=200, required=False)
+
+    def validate_agent(self, public_id: str) -> str:
+        """An agent of the workspace."""
+        agents = Agent.objects.filter(workspace=self.context["view"].workspace)
+        if not agents.filter(public_id=public_id).exists():
+            raise serializers.ValidationError("No agent here has this id.")
+        return public_id
 
 
 class ExportDocument(Exact):

@@ -56,7 +56,7 @@ def test_an_export_is_asked_for_watched_and_downloaded(cast: Cast) -> None:
     assert client.get(address("export_file", export.public_id)).status_code == 405
     answer = client.post(address("export_file", export.public_id))
     assert "attachment" in answer["Content-Disposition"]
-    content = b"".join(answer.streaming_content)  # type: ignore[arg-type]
+    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     assert len(content) == int(answer["Content-Length"]) > 0
     assert content.count(b"\n") == export.end
     assert body_of(latest(cast.acme))["type"] == "audit.export.downloaded"
@@ -194,7 +194,15 @@ def test_the_api_exports_and_streams(cast: Cast) -> None:
     file = call("post", f"{path}/file")
     assert file["Content-Type"] == "text/csv"
     assert [row["id"] for row in call("get", "exports").json()["results"]] == [made.json()["id"]]
-    assert call("post", "exports", {"format": "bundle", "only": {"agent": "x"}}).status_code in (201, 409)
+    assert (
+        call("post", "exports", {"format": "csv", "only": {"agent": "x"}}).json()["code"] == "invalid_request"
+    )
+    agent = cast.report_bot.public_id
+    assert call("post", "exports", {"format": "csv", "only": {"agent": agent}}).status_code == 201
+    assert (
+        call("post", "exports", {"format": "pack", "only": {"agent": agent}}).json()["code"]
+        == "export_refused"
+    )
     refused = call(
         "post", "exports", {"format": "csv", "since": "2026-01-02T00:00Z", "until": "2026-01-01T00:00Z"}
     )
