@@ -10,7 +10,8 @@ from tests.gate.conftest import Bot
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-REPORT = {"tool": "files.read", "arguments": {"path": "/srv/reports/q3.csv"}}
+PATH = {"path": "/srv/reports/q3.csv"}
+REPORT = {"tool": "files.read", "arguments": PATH}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_halted_log_refuses_every_check(bot: Bot, cast: Cast) -> None:
 
 def test_a_log_that_went_back_refuses_every_check(bot: Bot, cast: Cast) -> None:
     earlier = Head.objects.get(log_id=cast.acme.log_id)
-    assert bot.check("files.read", REPORT["arguments"])["decision"] == "allow"
+    assert bot.check("files.read", PATH)["decision"] == "allow"
     Entry.objects.filter(log_id=cast.acme.log_id, index__gte=earlier.size).delete()
     earlier.save()
     assert bot.problem("POST", "/v1/check", json=REPORT) == (503, "log_rolled_back")
