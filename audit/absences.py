@@ -60,7 +60,7 @@ def stated_by(index: int, body: dict[str, Any]) -> Stated | None:
     """What an entry says was pruned; None for one that is no such statement."""
     try:
         entries, details = body["data"]["entries"], body["data"]["details"]
-        numbers = [entries["from"], entries["to"], details["from"], details["to"], entries["kept"]]
+        numbers = entries["from"], entries["to"], details["from"], details["to"], entries["kept"]
         digest = entries["digest"]
     except (KeyError, TypeError):
         return None

@@ -9,6 +9,7 @@ SENTENCES = {
     "audit.log.adopted": "{actor} adopted a log as it is, in a new epoch.",
     "audit.log.exported": "{actor} exported a log as a bundle.",
     "audit.key.rotated": "{actor} exchanged the key that signs checkpoints.",
+    "audit.key.rewrapped": "{actor} exchanged the key that Details are sealed under.",
 }
 
 

@@ -155,7 +155,7 @@ class Verification:
 
     def judge_index(self, index: int) -> list[Finding]:
         """Whether the entry is the next one."""
-        findings = []
+        findings: list[Finding] = []
         if index > self.expected:
             findings += self.judge_gap(self.expected, index)
         elif index < self.expected:

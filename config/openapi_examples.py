@@ -97,6 +97,12 @@ EXAMPLES: dict[str, Any] = {
     "BudgetDocumentRequest": {"window": "month", "limit_usd": "200.00", "warn_at": [50, 80]},
     "BudgetChangeRequest": {"limit_usd": "250.00", "warn_at": [80]},
     "StepDocumentRequest": {"standing": "suspended", "reason": "It mails strangers."},
+    "ErasureDocumentRequest": {
+        "text": "ann@customers.example",
+        "basis": "GDPR Art. 17(1)(b)",
+        "reason": "She withdrew her consent.",
+    },
+    "HoldDocumentRequest": {"reason": "Miller against Acme"},
     "ExportDocumentRequest": {
         "format": "csv",
         "since": "2026-07-01T00:00:00Z",

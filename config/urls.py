@@ -38,6 +38,7 @@ urlpatterns = [
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
     path("admin/", include("governance.urls_access")),
     path("admin/", include("governance.urls_log")),
+    path("admin/", include("governance.urls_privacy")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.urls_api")),
     path("", include("config.urls_logs")),

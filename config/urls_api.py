@@ -20,6 +20,7 @@ from governance.api import (
     onboarding,
     overview,
     policies,
+    privacy,
     replays,
     reviews,
     streams,
@@ -34,6 +35,7 @@ APPROVAL = f"{WORKSPACE}/approvals/<str:approval>"
 DECISION = f"{WORKSPACE}/decisions/<int:index>"
 POLICY = f"{WORKSPACE}/policies/<int:number>"
 REPLAY = f"{WORKSPACE}/replays/<str:replay>"
+ERASURE = f"{WORKSPACE}/erasures/<str:erasure>"
 EXPORT = f"{WORKSPACE}/exports/<str:export>"
 STREAM = f"{WORKSPACE}/streams/<str:stream>"
 REVIEW = f"{WORKSPACE}/reviews/<str:review_id>"
@@ -101,6 +103,12 @@ urlpatterns = [
     at(f"{WORKSPACE}/exports", exports.Exports),
     at(EXPORT, exports.OneExport),
     at(f"{EXPORT}/file", exports.ExportFile),
+    at(f"{WORKSPACE}/erasures", privacy.Erasures),
+    at(ERASURE, privacy.OneErasure),
+    at(f"{ERASURE}/confirm", privacy.ErasureConfirmation),
+    at(f"{ERASURE}/cancel", privacy.ErasureCancellation),
+    at(f"{WORKSPACE}/holds", privacy.Holds),
+    at(f"{WORKSPACE}/holds/<str:hold>/release", privacy.HoldRelease),
     at(f"{WORKSPACE}/streams", streams.Streams),
     at(STREAM, streams.OneStream),
     at(f"{STREAM}/pause", streams.StreamPause),

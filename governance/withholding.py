@@ -39,8 +39,8 @@ def keep(request: CheckRequest, verdict: Verdict, tool: Tool | None) -> Kept:
     kinds = request.secrets
     if tool is not None and tool.joins and request.withheld is None and secrets.contains(resources):
         joined = {item.kind for item in secrets.withhold(resources)[1]}
-        arguments = tool.redact(tool.mask_joined(verdict.arguments, secret_mark(joined)))[0]
-        return kept_anew(tool, verdict, arguments, tuple(sorted({*kinds, *joined})))
+        masked = tool.redact(tool.mask_joined(verdict.arguments, secret_mark(joined)))[0]
+        return kept_anew(tool, verdict, masked, tuple(sorted({*kinds, *joined})))
     if tool is not None and (request.withheld is not None or tool.is_sensitive):
         arguments = stored_arguments(request, verdict.arguments, tool)
         if arguments is not verdict.arguments:

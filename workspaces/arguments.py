@@ -114,7 +114,7 @@ class Tool:
         """`arguments` with those replaced by `mark` that a template joins to others."""
         joined = [template for template, _ in self._templates if len(template.placeholders) > 1]
         names = {steps(placeholder)[0] for template in joined for placeholder in template.placeholders}
-        return arguments | dict.fromkeys(names & arguments.keys(), mark)
+        return {key: mark if key in names else value for key, value in arguments.items()}
 
     def redact(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """`arguments` with what is declared sensitive withheld, and the pointers to what was withheld.

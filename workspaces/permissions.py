@@ -1,6 +1,8 @@
 """What people can be allowed to do in a workspace: codename, and the words for it."""
 
-PERMISSIONS = [
+from typing import Any
+
+PERMISSIONS: list[tuple[str, Any]] = [  # Any: what Django lets translate
     ("view_content", "See arguments and messages"),
     ("view_content_own_agents", "See arguments and messages of own agents"),
     ("decide", "Decide approvals"),

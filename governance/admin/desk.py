@@ -96,6 +96,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             item("Exports", "archive", "exports_overview"),
             item("Streams", "cell_tower", "streams_overview"),
         ]
+    if may_somewhere(person, "view_log"):
+        groups[0]["items"].append(item("Privacy", "shield_person", "privacy_overview"))
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))

@@ -23,7 +23,7 @@ JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py
 PORTAL_API = (
     "audit/destinations.py", "audit/exports.py", "audit/streams.py",
     "audit/watermarks.py", "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py",
-    "governance/containment.py", "governance/leavers.py", "governance/outcomes.py", "governance/policies.py",
+    "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py", "governance/policies.py",
     "governance/replays.py",
     "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py", "workspaces/agents.py",
     "workspaces/changes.py", "workspaces/declarations.py", "workspaces/patterns.py",

@@ -7,7 +7,7 @@ good value of everything that names nothing.
 from collections.abc import Callable
 from typing import Any
 
-from audit.models import Entry, Export, Log, SavedView, Stream
+from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from billing.models import Budget
 from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
 from tests.isolation.routes import Route
@@ -17,6 +17,7 @@ from workspaces.models import (
     AgentKey,
     ApiToken,
     Installation,
+    LegalHold,
     NamedList,
     Resource,
     ReviewerGroup,
@@ -39,7 +40,9 @@ SEGMENTS: dict[str, Kind] = {
     "decisions": DecisionRecord,
     "entries": Entry,
     "entry": Entry,
+    "erasures": Erasure,
     "exports": Export,
+    "holds": LegalHold,
     "installation": Installation,
     "keys": AgentKey,
     "lists": NamedList,
@@ -76,6 +79,8 @@ COLUMNS = {
     "agent": "public_id",
     "approval": "public_id",
     "budget": "public_id",
+    "erasure": "public_id",
+    "hold": "public_id",
     "export": "public_id",
     "index": "index",
     "key": "public_id",
@@ -193,6 +198,7 @@ PLAIN: dict[str, str] = {
     "action": "read",
     "actor": "system",
     "arguments": "{}",
+    "basis": "words",
     "comment": "words",
     "context": "{}",
     "cost_usd": "0.01",
@@ -206,6 +212,8 @@ PLAIN: dict[str, str] = {
     "expires_at": "",
     "extended": "1",
     "facts": "1",
+    "field": "reason",
+    "last": "9",
     "first": "1",
     "first_day": "2026-01-01",
     "format": "jsonl",

@@ -102,6 +102,7 @@ PAGES: dict[str, str] = {
     "access_reviews": VIEW,
     "api-docs": EVERYBODY,
     "api_tokens": EVERYBODY,
+    "erasure": "view_log",
     "export_progress": "export_log",
     "exports": "export_log",
     "exports_overview": "export_log",
@@ -114,6 +115,8 @@ PAGES: dict[str, str] = {
     "policy_replay": REPLAY,
     "policy_replay_progress": REPLAY,
     "policy_trial": "draft_policy",
+    "privacy": "view_log",
+    "privacy_overview": "view_log",
     "pulse": VIEW,
     "stop": EVERYBODY,
     "stream": "export_log",
@@ -128,6 +131,11 @@ PAGES: dict[str, str] = {
 }
 BUTTONS: dict[str, str] = {
     "access_csv": VIEW,
+    "erasure_cancel": "erase",
+    "erasure_confirm": "erase",
+    "erasure_start": "erase",
+    "hold_place": "legal_hold",
+    "hold_release": "legal_hold",
     "api_token_revoke": EVERYBODY,
     "access_review_answer": VIEW,  # whose agents they are, the campaign asks
     "access_review_sign": VIEW,  # only who started it signs
@@ -178,6 +186,8 @@ API: list[tuple[str, str, str]] = [
     ("get", r"/replays$", "draft_policy"),
     ("get post", r"/replays/<str:replay>", REPLAY),
     ("post", r"/access/export$", VIEW),
+    ("get post", r"/erasures(/<str:erasure>.*)?$", "erase"),
+    ("get post", r"/holds(/<str:hold>/release)?$", "legal_hold"),
     ("post", r"/exports/<str:export>/file$", NOBODY),  # only who asked for it
     ("get post", r"/exports(/<str:export>)?$", "export_log"),
     ("get", r"/streams(/<str:stream>)?$", "export_log"),

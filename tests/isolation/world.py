@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from audit import exports, streams
 from audit.log import newest
-from audit.models import Entry, Export, Log, SavedView, Stream
+from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from audit.publishing import publish
 from billing import limits
 from gate import bodies, callers
-from governance import approvals, campaigns, checks, links, policies, replays
+from governance import approvals, campaigns, checks, erasure, links, policies, replays
 from governance.models import (
     AccessReview,
     Approval,
@@ -34,7 +34,7 @@ from governance.models import (
 )
 from governance.requests import Caller
 from tests.cast import declare, employ
-from workspaces import access, agents, catalog, people, tenancy
+from workspaces import access, agents, catalog, holds, people, tenancy
 from workspaces.access import tokens
 from workspaces.declarations import Action
 from workspaces.identifiers import public_id
@@ -43,6 +43,7 @@ from workspaces.models import (
     AgentKey,
     ApiToken,
     Installation,
+    LegalHold,
     Membership,
     User,
     Workspace,
@@ -230,6 +231,10 @@ def stand(side: Side) -> None:
             undecided="keep",
             person=side.everyone,
         ),
+        Erasure: erasure.start(
+            side.workspace, text=side.fleet[0].name, basis="words", reason="words", actor="system"
+        ),
+        LegalHold: holds.place(side.workspace, reason=side.fleet[0].name, person=side.everyone),
         Export: exports.start(
             side.workspace.log_id, kind="jsonl", person=side.everyone, actor=people.actor_of(side.everyone)
         ),

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.actors import command_line
 from audit.absences import Ranges
+from audit.actors import command_line
 from audit.models import Erasure
 from governance import erasure
 from workspaces.models import Workspace

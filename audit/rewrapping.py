@@ -1,0 +1,87 @@
+"""Exchanging the installation's key: each log's key and each stream's secret is wrapped under a new one, and Details
+stay as they are.
+
+The new key is written beside the old one first, then the rows are changed in one transaction, then the files are named
+anew. Interrupted anywhere, it goes on: a row is opened by whichever of the two keys fits. A process that runs meanwhile
+keeps the old key, so none should.
+"""
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from audit import envelopes, files, keys, log, streams
+from audit.models import DetailKey, Stream
+
+NEXT = "installation.key.next"
+LABEL = b"detail-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many keys were wrapped anew, and where the old key is."""
+
+    keys: int
+    old: Path
+
+
+def rewrap(*, actor: str) -> Done:
+    """Exchange the key. Raises SealedOtherwise where a row was wrapped under neither."""
+    current, following = keys.path_of(keys.INSTALLATION), keys.path_of(NEXT)
+    old = keys.wrapping_key()
+    if not following.exists():
+        files.create(following, os.urandom(keys.WRAPPING_BYTES).hex().encode() + b"\n")
+    new = bytes.fromhex(following.read_text().strip())
+    count = 0
+    installation = log.installation_log_id()
+    sealed = list(Stream.objects.exclude(secret=b"").order_by("pk"))
+    with log.write(*sorted({installation, *(stream.log_id for stream in sealed)})) as entries:
+        for row in DetailKey.objects.order_by("pk").iterator():
+            row.wrapped = wrapped(new, unwrapped(bytes(row.wrapped), LABEL, old, new), LABEL)
+            row.save(update_fields=["wrapped"])
+            count += 1
+        for stream in sealed:
+            label = streams.place_of(stream)
+            stream.secret = wrapped(new, unwrapped(bytes(stream.secret), label, old, new), label)
+            stream.save(update_fields=["secret"])
+            entries.record(
+                "audit.stream.changed",
+                actor=actor,
+                saved=[stream],
+                outcome="rewrapped",
+                data=streams.naming(stream),
+                log_id=stream.log_id,
+            )
+            count += 1
+        entries.append("audit.key.rewrapped", actor=actor, data={"keys": count}, log_id=installation)
+    aside = current.with_name(f"installation-{sha256(old).hexdigest()[:8]}.key")
+    if not aside.exists():
+        os.link(current, aside)
+    following.replace(current)
+    files.sync_folder(current.parent)
+    keys.forget()
+    envelopes.key_of.cache_clear()
+    return Done(count, aside)
+
+
+def wrapped(key: bytes, content: bytes, label: bytes) -> bytes:
+    """A key or a secret under the installation's key, as a row has it."""
+    nonce = os.urandom(envelopes.NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, content, label)
+
+
+def unwrapped(row: bytes, label: bytes, *candidates: bytes) -> bytes:
+    """A key or a secret, by the first of the installation's keys that opens it. Raises SealedOtherwise."""
+    for key in candidates:
+        try:
+            return AESGCM(key).decrypt(row[: envelopes.NONCE], row[envelopes.NONCE :], label)
+        except InvalidTag:
+            continue
+    raise envelopes.SealedOtherwise(
+        f"{label.decode()} is wrapped neither under {keys.path_of(keys.INSTALLATION)} nor under {keys.path_of(NEXT)};"
+        " restore the right one from your backup of keys."
+    )
