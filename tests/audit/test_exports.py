@@ -124,7 +124,7 @@ def test_slices_of_a_killed_worker_are_gone_on_with(
     assert (export.position, export.status) == (10, "running")
     path = exports.path_of(export)
     with path.open("ab") as file:  # what a worker wrote before it was killed, and never noted
-        file.write(b'{"body": half a li')
+        file.write(b'{"body": half a li' + b"n" * 1_000_000)
     work()
     assert [json.loads(line)["body"]["index"] for line in content(export).splitlines()] == list(
         range(export.end)
