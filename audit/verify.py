@@ -1,6 +1,6 @@
 """Verify an exported bundle of a Countersign log: on any computer, without network, database or Countersign.
 
-    python verify.py verify BUNDLE --policy POLICY [--since OLD.checkpoint]
+    python verify.py verify BUNDLE --policy POLICY [--since OLD.checkpoint] [--receipts FILE] [--fresh 24h]
     python verify.py verify-proof FILE --policy POLICY [--entry BODY]
     python verify.py consistency OLD NEW [--policy POLICY]
     python verify.py replay BUNDLE
@@ -48,6 +48,8 @@ LARGEST_FILE = 32 * 2**20  # bytes of any file but the entries
 LARGEST_DIRECTORY = 16 * 2**20  # bytes of the archive's list of files
 MOST_PACKED = 200  # how many times its packed size a file may have
 PIECE = 2**20  # bytes read at once
+MOST_RECEIPTS = 1_000_000
+LONGEST_RECEIPT = 64 * 2**10  # bytes
 WIDTH = 256  # hashes in a full tile
 HASH = 32
 MAX_INTEGER = 2**53 - 1
@@ -543,6 +545,7 @@ class Policy:
     quorum: str = ""
     epochs: set[tuple[str, int]] = field(default_factory=set)
     authorities: list[str] = field(default_factory=list)
+    receipts: list[Key] = field(default_factory=list)
     successors: list[Key] = field(default_factory=list)  # of trusted keys, as a bundle shows
     retired: list[Key] = field(default_factory=list)  # which a trusted key succeeded
     folder: Path = field(default_factory=Path)
@@ -591,6 +594,8 @@ class Policy:
             self.epochs.add((items[0], int(items[1])))
         elif keyword == "tsa":
             self.authorities.append(items[0])
+        elif keyword == "receipts":
+            self.receipts.append(Key.parse(items[0]))
 
     def fresh(self, text: str, kind: int) -> Key:
         """A key of this kind that no line named before. Raises BadPolicy."""
@@ -678,8 +683,8 @@ def judge_signature(
     return ""
 
 
-def judge_witnesses(report: Report, checkpoint: Checkpoint, policy: Policy, what: str) -> list[str]:
-    """The policy's witnesses that cosigned, with the time that each says; too few are a finding."""
+def judge_witnesses(report: Report, checkpoint: Checkpoint, policy: Policy, what: str) -> dict[str, int]:
+    """The policy's witnesses that cosigned, with the time in seconds that each says; too few are a finding."""
     times: dict[str, int] = {}
     try:
         for name, key in policy.witnesses.items():
@@ -688,11 +693,16 @@ def judge_witnesses(report: Report, checkpoint: Checkpoint, policy: Policy, what
                 times[name] = time
     except BadNote as error:
         report.add(TAMPERED, f"{what}: {error}")
-        return []
+        return {}
     if not policy.satisfied_by(times):
         cosigned = ", ".join(times) or "none"
         report.add(INCOMPLETE, f"{what} lacks the policy's quorum of witnesses; cosigned by: {cosigned}.")
-    return [f"{name} at {said(time)}" for name, time in times.items()]
+    return times
+
+
+def cosigners(times: dict[str, int]) -> str:
+    """The witnesses with the time that each says."""
+    return "; ".join(f"{name} at {said(time)}" for name, time in times.items())
 
 
 def said(time: int) -> str:
@@ -1040,6 +1050,7 @@ class Entries:
         self.tiles = Tiles(bundle, checkpoint.size, checkpoint.root)
         self.roots: dict[int, bytes | None] = dict.fromkeys(each for each in sizes if 0 <= each <= self.size)
         self.waiting = sorted(self.roots, reverse=True)
+        self.leaves: dict[int, bytes | None] = {}  # of the indexes that are asked for
         self.tree: Tree | None = Tree()
         self.fresh: list[bytes | None] = []
         self.expected = self.read = 0
@@ -1124,10 +1135,12 @@ class Entries:
         for place, leaf in enumerate(fresh):
             if leaf is None and vouched and stored is not None:
                 leaf = stored[place]
+            if first + place in self.leaves:
+                self.leaves[first + place] = leaf
             if leaf is None:
                 self.tree = None  # from here on the roots are unknown
-                return
-            leaves.append(leaf)
+            else:
+                leaves.append(leaf)
         self.grow(leaves)
 
     def grow(self, leaves: list[bytes]) -> None:
@@ -1364,11 +1377,26 @@ class Conduct:
 # The whole bundle ----------------------------------------------------------------------------------------------------
 
 
-def verify(path: str, policy: Policy, since: Sequence[str] = ()) -> Report:
-    """All that a bundle must be. Never raises for what is in a file."""
+def verify(
+    path: str,
+    policy: Policy,
+    since: Sequence[str] = (),
+    *,
+    receipts: str | None = None,
+    fresh: timedelta | None = None,
+) -> Report:
+    """All that a bundle must be. Never raises for what is in a file.
+
+    ``since`` are older checkpoints and ``receipts`` a file of receipts that the reader kept; ``fresh`` is how long ago
+    the last sign of life may be."""
     report = Report()
     try:
-        Verification(path, policy, since, report).run()
+        verification = Verification(path, policy, since, report)
+        if receipts is not None:
+            verification.receipts = list(read_receipts(receipts, verification.checkpoint, policy, report))
+        verification.run()
+        if fresh is not None:
+            verification.judge_freshness(fresh)
     except Stop as stop:
         report.add(stop.finding.kind, str(stop), stop.finding.index)
     finally:
@@ -1386,6 +1414,8 @@ class Verification:
         self.checkpoint = self.bundle.checkpoint("checkpoint")
         self.place = place_of(self.checkpoint)
         self.manifest = self.bundle.json(MANIFEST)
+        self.receipts: list[Receipt] = []
+        self.seen = 0  # seconds since 1970 at which a witness last saw the log
 
     def run(self) -> None:
         report, checkpoint, place = self.report, self.checkpoint, self.place
@@ -1398,8 +1428,9 @@ class Verification:
         stored = [self.bundle.checkpoint(name) for name in self.bundle.names("checkpoints/")]
         anchored = self.judge_anchor()
         sizes = {each.size for each in [checkpoint, *stored, *self.older]} | {anchored[0]}
-        entries = self.read_entries(sizes)
+        entries = self.read_entries(sizes | {each.size for each in self.receipts})
         self.judge_roots(entries, stored, anchored)
+        self.judge_receipts(entries)
         report.told |= {"until": entries.time, "key": key}
         if entries.pruned:
             report.told["pruned"] = entries.pruned
@@ -1464,6 +1495,7 @@ class Verification:
     def read_entries(self, sizes: Iterable[int]) -> Entries:
         conduct = Conduct()
         entries = Entries(self.bundle, self.checkpoint, sizes, [conduct.read])
+        entries.leaves = {each.index: None for each in self.receipts}
         conduct.pruned = lambda: bool(entries.gaps)
         entries.run()
         listed = self.manifest["files"].get(ENTRIES)
@@ -1525,6 +1557,44 @@ class Verification:
                 f"{message} That was before epoch {place.epoch}, in which the log was adopted."
             )
 
+    def judge_receipts(self, entries: Entries) -> None:
+        """That the log still holds every entry of which somebody holds a receipt, under the root that was signed."""
+        report = self.report
+        if self.receipts:
+            report.told["receipts"] = len(self.receipts)
+        for each in self.receipts:
+            root, leaf = entries.roots.get(each.size), entries.leaves.get(each.index)
+            if each.size > self.checkpoint.size:
+                message = (
+                    f"A receipt is over {each.size} entries, and this bundle over {self.checkpoint.size}: "
+                )
+                report.add(INCOMPLETE, message + "the log was cut, or the bundle is older.", each.index)
+            elif leaf is not None and leaf != each.leaf:
+                report.add(TAMPERED, "It is not the entry of which there is a receipt.", each.index)
+            elif root is not None and root != each.root:
+                message = f"The first {each.size} entries are not those of which there is a receipt."
+                report.add(TAMPERED, message)
+            elif root is None or leaf is None:
+                report.add(INCOMPLETE, "Its receipt cannot be compared, for want of tiles.", each.index)
+
+    def judge_freshness(self, most: timedelta) -> None:
+        """That there was a sign of life lately: by the witnesses' clocks where there are any, else by the log's own."""
+        told = self.report.told.get("until") or ""
+        try:
+            own = datetime.fromisoformat(str(told).replace("Z", "+00:00"))
+            last = datetime.fromtimestamp(self.seen, UTC) if self.seen else own
+            age = datetime.now(UTC) - last
+        except (ValueError, TypeError, OverflowError, OSError):
+            self.report.add(INCOMPLETE, "Nothing tells how old this bundle is.")
+            return
+        if age > most:
+            message = (
+                f"The last sign of life is of {last:%Y-%m-%d %H:%M:%S} UTC, and what was done since is in no"
+            )
+            self.report.add(
+                INCOMPLETE, f"{message} checkpoint: ask for a newer bundle, and why there is none."
+            )
+
     def judge_anchor(self) -> tuple[int, bytes]:
         """That the installation's log, whose checkpoint witnesses saw, holds this log's checkpoint: (size, root).
 
@@ -1584,8 +1654,9 @@ class Verification:
 
     def tell_witnesses(self, checkpoint: Checkpoint, what: str, tokens: list[str]) -> None:
         """The quorum of witnesses, and time stamps where the policy names an authority."""
-        witnesses = judge_witnesses(self.report, checkpoint, self.policy, what)
-        self.report.told["witnesses"] = "; ".join(witnesses)
+        times = judge_witnesses(self.report, checkpoint, self.policy, what)
+        self.report.told["witnesses"] = cosigners(times)
+        self.seen = max(times.values(), default=0)
         if self.policy.authorities:
             self.report.told["stamped"] = judge_timestamps(
                 self.report, self.bundle, checkpoint, self.policy, tokens
@@ -1607,6 +1678,58 @@ def rotation_of(body: Any, uuid: str) -> tuple[Key, Key]:
         if key.kind != ED25519 or key.signs(signature, statement) is None:
             raise BadProof("It is not signed by both keys.")
     return keys
+
+
+@dataclass
+class Receipt:
+    """What somebody was answered: that the entry with this leaf is in the log, whose first ``size`` entries have this
+    root."""
+
+    index: int
+    leaf: bytes
+    size: int
+    root: bytes
+
+
+def read_receipts(path: str, checkpoint: Checkpoint, policy: Policy, report: Report) -> Iterator[Receipt]:
+    """The receipts of this log in a file of JSON lines, as agents' clients keep them. Raises Stop."""
+    others = 0
+    try:
+        with open(path, "rb") as file:
+            for number in range(1, MOST_RECEIPTS + 1):
+                raw = file.readline(LONGEST_RECEIPT)
+                if not raw:
+                    break
+                try:
+                    found = receipt_of(raw, checkpoint.origin, policy)
+                except (BadNote, BadProof, ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise Stop(INCOMPLETE, f"{path}, line {number} is no receipt: {error}") from None
+                if found is None:
+                    others += 1
+                else:
+                    yield found
+            else:
+                raise Stop(
+                    INCOMPLETE, f"{path} holds more than {MOST_RECEIPTS:,} receipts; give them in parts."
+                )
+    except OSError as error:
+        raise Stop(INCOMPLETE, f"{path} cannot be read: {error.strerror}.") from None
+    if others:
+        report.notes.append(f"{others:,} receipts are of other logs, or of another epoch of this one.")
+
+
+def receipt_of(raw: bytes, origin: str, policy: Policy) -> Receipt | None:
+    """One line's receipt; None where it is of another log. Raises BadNote, ValueError, KeyError, TypeError and Stop."""
+    plain = json.loads(raw)["receipt"]
+    if plain["log"] != origin:
+        return None
+    signed = Checkpoint.parse(plain["checkpoint"].encode())
+    index, leaf = plain["index"], bytes.fromhex(plain["leaf"])
+    if type(index) is not int or not 0 <= index < signed.size or len(leaf) != HASH or signed.origin != origin:
+        raise ValueError("its parts do not fit each other.")
+    if all(signed.note.signed_by(key) is None for key in policy.receipts):
+        raise Stop(UNTRUSTED, f"The receipt of entry {index} is signed by no `receipts` key of the policy.")
+    return Receipt(index, leaf, signed.size, signed.root)
 
 
 def read_checkpoint(path: str) -> Checkpoint:
@@ -1697,7 +1820,7 @@ def verify_proof(path: str, policy: Policy, entry: str | None = None) -> Report:
             raise Stop(INCOMPLETE, "The proof brings no entry along; give its body with --entry FILE.")
         verify_inclusion(leaf_hash(body), proof.index, checkpoint.size, proof.hashes, checkpoint.root)
         report.told = {"log": checkpoint.origin, "entry": proof.index, "of": checkpoint.size, "key": key}
-        report.told["witnesses"] = "; ".join(witnesses)
+        report.told["witnesses"] = cosigners(witnesses)
         found = parse_canonical(body)
         if problem := problem_of(found, place.uuid):
             raise Stop(TAMPERED, problem, proof.index)
@@ -2220,13 +2343,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Report]] = {
-    "verify": lambda options: verify(options.bundle, Policy.read(options.policy), options.since),
+    "verify": lambda options: verify(
+        options.bundle,
+        Policy.read(options.policy),
+        options.since,
+        receipts=options.receipts,
+        fresh=options.fresh,
+    ),
     "verify-proof": lambda options: verify_proof(options.file, Policy.read(options.policy), options.entry),
     "consistency": lambda options: consistency(
         options.older, options.newer, Policy.read(options.policy) if options.policy else None
     ),
     "replay": lambda options: replay(options.bundle),
 }
+
+
+def span(text: str) -> timedelta:
+    """A number of seconds, minutes, hours or days."""
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    if not re.fullmatch("[0-9]{1,6}[smhd]", text):
+        raise argparse.ArgumentTypeError("write a whole number and s, m, h or d")
+    return timedelta(**{units[text[-1]]: int(text[:-1])})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -2249,6 +2386,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="CHECKPOINT",
         help="An older checkpoint that you kept.",
+    )
+    one.add_argument("--receipts", metavar="FILE", help="Receipts that agents kept, as JSON lines.")
+    one.add_argument(
+        "--fresh",
+        type=span,
+        metavar="SPAN",
+        help="How old the last sign of life may be, such as 90s, 15m, 24h or 7d.",
     )
     two = commands.add_parser("verify-proof", help="verify that one entry is in a log")
     two.add_argument("file", help="A C2SP tlog-proof, or a proof as the API answers it.")
