@@ -13,10 +13,10 @@ PRODUCTION := COUNTERSIGN_DEBUG=false COUNTERSIGN_PUBLIC_URL=https://countersign
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test check bench fuzz openapi lock clean
+.PHONY: help demo run test check bench audit-attack fuzz openapi lock clean
 
 help: ## show these lines
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/runtime.stamp ## watch an agent be allowed, denied, approved and killed (two minutes)
 	@$(BIN)/python -m demo $(ARGS)
@@ -40,6 +40,9 @@ bench: .venv/dev.stamp ## measure decisions a second and their latency; make ben
 
 bench-%: .venv/dev.stamp
 	@$(BIN)/python -m bench $* $(ARGS)
+
+audit-attack: .venv/dev.stamp ## rewrite, cut and roll back the log as its administrator; see what finds it
+	@$(BIN)/python -m bench.attacks $(ARGS)
 
 fuzz: .venv/dev.stamp ## hand random bytes to what reads notes, policies and requests; needs atheris (Linux)
 	@$(BIN)/python -m fuzz $(ARGS)
