@@ -135,7 +135,11 @@ def lines(parts: Iterator[bytes]) -> bytes:
 
 def found(planted: dict[str, str], haystack: bytes) -> list[str]:
     """The places whose tokens stand in it, in whatever form."""
-    return [place for place, token in planted.items() if any(form in haystack for form in forms(token))]
+    return [
+        place
+        for place, token in planted.items()
+        if any(form in haystack for form in dict.fromkeys(forms(token)))
+    ]
 
 
 @pytest.fixture(scope="module")
