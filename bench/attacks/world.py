@@ -15,8 +15,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from countersign import Countersign
+
 from bench.servers import free_port
-from clients.python.countersign import Countersign
 from tests.faults.processes import GATE, ROOT, Installation
 
 ENTRIES = 10_000

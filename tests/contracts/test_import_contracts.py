@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LINT_IMPORTS = Path(sys.executable).parent / "lint-imports"
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 PACKAGES = CONFIGURATION["root_packages"]
-NO_SERVERS = {"bench", "clients", "demo", "docs", "fuzz", "tests"}  # run beside the servers, never inside them
+# Run beside the servers, never inside them.
+NO_SERVERS = {"bench", "clients", "demo", "docs", "fuzz", "tests"}
 
 PLANTED = [
     ("audit.planted", "import workspaces", "Imports point one way"),
