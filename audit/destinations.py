@@ -24,6 +24,10 @@ ANSWER = 1024  # bytes of an answer that are read
 AGENT = "Countersign"
 WIRE_SERVER = ipaddress.ip_address("168.63.129.16")  # Azure's own, public by its number alone
 TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind NAT64 (RFC 6052)
+ALLOCATED = ipaddress.ip_network(
+    "2000::/3"
+)  # all that is anybody's of IPv6; site-local addresses are not in it
+ASSIGNMENTS = ipaddress.ip_network("192.0.0.0/24")  # IETF protocol assignments; Oracle's cloud answers there
 
 
 class NotAllowed(ValueError):
@@ -53,7 +57,7 @@ def judged(url: str) -> SplitResult:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise NotAllowed("Give an address such as https://siem.example.com/countersign.") from None
-    if not host or not url.isascii() or any(each <= " " for each in url) or port == 0:
+    if not host or not url.isascii() or any(each <= " " or each == "\x7f" for each in url) or port == 0:
         raise NotAllowed("Give an address such as https://siem.example.com/countersign.")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise NotAllowed("Leave user name, password and fragment out of the address.")
@@ -83,7 +87,8 @@ def require_public(host: str, address: Address) -> None:
         if address in TRANSLATED:
             embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         inner = embedded or address
-    if not inner.is_global or inner.is_multicast or inner.is_reserved or inner == WIRE_SERVER:
+    special = inner in ASSIGNMENTS if inner.version == 4 else inner not in ALLOCATED
+    if special or not inner.is_global or inner.is_multicast or inner.is_reserved or inner == WIRE_SERVER:
         raise NotAllowed(
             f"{host} is an address inside ({address}); if it is meant, the installation's operator names it in "
             "COUNTERSIGN_STREAM_ALLOW."

@@ -17,7 +17,7 @@ TOP_LEVEL = 7  # 256**8 entries are more than an index can count
 ENTRIES = "entries"
 # <level or "entries">/<index in groups of three>[.p/<width>]
 PATH = re.compile(
-    r"(?P<level>entries|0|[1-9][0-9]?)/(?P<index>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+    r"(?P<level>entries|0|[1-9][0-9]?)/(?P<index>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
 )
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import admin, messages
 from django.core.handlers.asgi import ASGIRequest
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import (
     Http404,
     HttpRequest,
@@ -34,6 +35,8 @@ from workspaces.people import actor_of
 SHOWN = 50
 CHUNK = 256 * 1024
 DAYS = 30  # that the form proposes
+# Days that have a midnight in every time zone, and one after them.
+ERA = [MinValueValidator(date(1970, 1, 2)), MaxValueValidator(date(9999, 12, 29))]
 COLORS = {
     "waiting": "info",
     "running": "info",
@@ -48,10 +51,16 @@ class ExportForm(forms.Form):
 
     format = forms.ChoiceField(choices=Export.Kind.choices, label="What")
     first_day = forms.DateField(
-        required=False, widget=forms.DateInput(attrs={"type": "date"}), label="From (empty: the beginning)"
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        label="From (empty: the beginning)",
+        validators=ERA,
     )
     last_day = forms.DateField(
-        required=False, widget=forms.DateInput(attrs={"type": "date"}), label="Through (empty: now)"
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        label="Through (empty: now)",
+        validators=ERA,
     )
 
     def period(self, workspace: Workspace) -> tuple[datetime | None, datetime | None]:
