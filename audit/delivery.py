@@ -19,6 +19,7 @@ from audit import destinations, folders, formats, log, owed, streams, webhooks
 from audit.destinations import Answer, NotAllowed, Unreachable
 from audit.exports import lines
 from audit.formats import Line
+from audit.lines import printable
 from audit.models import DeadLetter, Entry, Head, Stream, StreamCursor
 
 BATCH = 100  # entries of a message
@@ -165,7 +166,7 @@ def fail(cursor: StreamCursor, now: datetime, error: str, after: int = 0) -> Non
         due=now + timedelta(seconds=wait),
         lease_until=None,
         failing_since=cursor.failing_since or now,
-        error=error[:300],
+        error=printable(error)[:300],
     )
 
 
@@ -185,7 +186,7 @@ def told(answer: Answer) -> str:
     """An answer in a line."""
     if 300 <= answer.status < 400:
         return f"HTTP {answer.status}: a redirect, which is not followed; give the address itself."
-    return f"HTTP {answer.status}: {' '.join(answer.text.split())[:200]}".replace("\x00", "")
+    return f"HTTP {answer.status}: {printable(' '.join(answer.text.split()))[:200]}"
 
 
 def send_test(payload: dict[str, Any]) -> str | None:
@@ -202,7 +203,7 @@ def send_test(payload: dict[str, Any]) -> str | None:
             message = f"msg_test_{secrets.token_hex(8)}"
             result = told(send(stream, message, body, "application/json", now))
     except (Unreachable, NotAllowed, streams.StreamRefused, folders.NotOurs, OSError) as error:
-        result = str(error)
+        result = printable(str(error))
     StreamCursor.objects.filter(pk=stream.pk).update(tested_at=now, test_result=result[:300])
     return f"{stream.public_id}: {result}"
 
@@ -228,7 +229,7 @@ def send_dead_letters(payload: dict[str, Any]) -> str | None:
             letter.reason = told(answer)
             letter.save(update_fields=["reason"])
     except (Unreachable, NotAllowed, streams.StreamRefused) as error:
-        letter.reason = str(error)[:300]
+        letter.reason = printable(str(error))[:300]
         letter.save(update_fields=["reason"])
         return letter.reason
     owed.owe(streams.AGAIN, [{**payload, "after": letter.index}], due=now)

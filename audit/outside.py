@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
+from audit.lines import printable
 from audit.log import database_time
 from audit.models import Checkpoint, Log, Witness
 from audit.policy import Policy
@@ -72,15 +73,16 @@ def claim(names: Iterable[str]) -> list[str]:
 def settle(name: str, failure: Failure | None, now: datetime, *, pause: timedelta = timedelta(0)) -> None:
     """Note how somebody answered, and when they are asked next: after ``pause``, or after a failure ever later."""
     row = Witness.objects.get(name=name)
+    error = printable(failure.error)[:300] if failure else ""
     if failure is None:
         row.answered, row.failing, row.error, row.contradicts = now, None, "", False
         row.due = now + pause
     else:
-        if row.error != failure.error:
+        if row.error != error:
             level = logging.CRITICAL if failure.contradicts else logging.WARNING
-            logger.log(level, "%s confirms nothing. %s", name, failure.error)
+            logger.log(level, "%s confirms nothing. %s", name, error)
         row.failing = row.failing or now
-        row.error, row.contradicts = failure.error[:300], failure.contradicts
+        row.error, row.contradicts = error, failure.contradicts
         row.due = now + min(max(now - row.failing, SHORTEST_PAUSE), LONGEST_PAUSE)
     row.save()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from django.db import connection
 from django.db.models import F, Q
 
+from audit.lines import printable
 from audit.log import database_time
 from audit.models import Owed
 
@@ -114,7 +115,7 @@ def perform(row: Owed) -> Result:
         told = performer_of(row.kind)(row.payload) or ""
     except Exception as error:
         logger.info("%s failed", row.kind, exc_info=True)
-        row.error = f"{type(error).__name__}: {error}"[:500].replace("\x00", "")
+        row.error = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
         row.due = database_time() + retry_after(row.attempts)
         mine.update(error=row.error, due=row.due, lease_until=None)
         return Result(row, False, row.error)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.findings import Finding, Report
+from audit.lines import printable
 from audit.models import Log
 from audit.rebuild import Rebuild
 from audit.verification import Progress, verify
@@ -71,8 +72,3 @@ def told(finding: Finding) -> dict[str, Any]:
     kind, key = finding.row or (None, None)
     row = {"kind": kind, "key": key} if kind else None
     return {"code": finding.code, "entry": finding.index, "row": row, "message": finding.message}
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would obey: a message quotes what somebody may have planted."""
-    return "".join(character if character.isprintable() else "�" for character in text)

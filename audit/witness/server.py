@@ -11,6 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from audit.lines import printable
 from audit.witness.ledger import Ledger, LedgerError
 from audit.witness.requests import Answer
 
@@ -116,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(Answer(code, f"{message or 'the request cannot be understood'}\n"), last=True)
 
     def log_message(self, format: str, *args: Any) -> None:
-        log.info("%s %s", self.client_address[0], format % args)
+        log.info("%s %s", self.client_address[0], printable(format % args))
 
 
 class Server(ThreadingHTTPServer):
