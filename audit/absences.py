@@ -17,16 +17,14 @@ from typing import Any
 
 import orjson
 
-from audit import canonical, envelopes
+from audit import canonical, envelopes, proofs
 from audit.findings import COMPARE, RESTORE, Finding, short
-from audit.models import Detail, Entry, Pruning, Tile
+from audit.kinds import PRUNED
+from audit.models import Detail, Entry, Pruning
 
 ERASED = "governance.data.erased"
-PRUNED = "audit.retention.pruned"
 KEPT = frozenset({ERASED, PRUNED, "governance.containment.changed"})
 KEPT_APPS = ("audit.", "workspaces.")
-TILE = 256  # hashes
-HASH = 32
 CHUNK = 500  # Details opened at once
 MOST_NAMED = 5  # fields in a message
 
@@ -101,13 +99,8 @@ class Absences:
 
     def leaves(self, start: int, end: int) -> list[bytes] | None:
         """The leaf hashes of a part of the log, from its tiles; None where they are not there."""
-        first, last = start // TILE, (end - 1) // TILE
-        rows = Tile.objects.filter(log_id=self.log_id, level=0, index__range=(first, last)).order_by("index")
-        joined = b"".join(bytes(hashes) for hashes in rows.values_list("hashes", flat=True))
-        joined = joined[(start - first * TILE) * HASH : (end - first * TILE) * HASH]
-        if len(joined) != (end - start) * HASH:
-            return None
-        return [joined[place : place + HASH] for place in range(0, len(joined), HASH)]
+        found = proofs.leaves(self.log_id, start, end)
+        return [found[index] for index in range(start, end)] if len(found) == end - start else None
 
     def meet(self, index: int, leaf: bytes, body: dict[str, Any]) -> Iterable[Finding]:
         """Take note of an entry that is there: of a range that was pruned, or telling of an erasure."""

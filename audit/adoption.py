@@ -88,7 +88,7 @@ def recomputed(log_id: int) -> tiles.Growth:
         rows = Entry.objects.filter(log_id=log_id, index__gte=growth.size, index__lt=upto)
         found = {index: merkle.leaf_hash(bytes(body)) for index, body in rows.values_list("index", "body")}
         if len(found) < upto - growth.size:
-            found = stored_leaves(log_id, growth.size, upto) | found
+            found = proofs.leaves(log_id, growth.size, upto) | found
         missing = next((index for index in range(growth.size, upto) if index not in found), None)
         if missing is not None:
             raise NotAdoptable(
@@ -97,16 +97,6 @@ def recomputed(log_id: int) -> tiles.Growth:
             )
         growth.extend([found[index] for index in range(growth.size, upto)])
     return growth
-
-
-def stored_leaves(log_id: int, low: int, high: int) -> dict[int, bytes]:
-    """Index → leaf, as far as tiles of level 0 are stored."""
-    places = [tiles.Place(0, number) for number in range(low // tiles.WIDTH, -(-high // tiles.WIDTH))]
-    return {
-        place.number * tiles.WIDTH + offset: leaf
-        for place, hashes in proofs.read(log_id, places).items()
-        for offset, leaf in enumerate(tiles.split(hashes))
-    }
 
 
 def tell(row: Log, adopted: Adopted, *, reason: str, actor: str) -> None:

@@ -11,7 +11,6 @@ class AuditConfig(AppConfig):
         from audit import delivery, exports, kinds, log, owed, postings, streams
 
         kinds.register()
-        streams.register()
         post_migrate.connect(log.ensure_installation_log, sender=self)
         owed.periodic(postings.index_new)
         owed.performer(exports.SLICE, aside=True)(exports.go_on)

@@ -7,7 +7,6 @@ A workspace's bundle is over the newest checkpoint that the installation's log v
 written since is in the next one.
 """
 
-import base64
 import hashlib
 import os
 import time
@@ -22,14 +21,13 @@ from typing import Any, BinaryIO, TypeAlias
 import orjson
 
 from audit import canonical, keys, log, notes, proofs, tiles
+from audit.absences import ERASED
+from audit.kinds import PRUNED, PUBLISHED, ROTATED
 from audit.models import Checkpoint, Entry, Log
 from audit.verification import one_moment
 
 FORMAT = "countersign-bundle/1"
 EXPORTED = "audit.log.exported"
-PUBLISHED = "audit.checkpoint.published"
-ROTATED = "audit.key.rotated"
-PRUNED, ERASED = "audit.retention.pruned", "governance.data.erased"
 MANIFEST = "manifest.json"
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # what every file's time is
 BATCH = 2_000  # entries read at once
@@ -171,7 +169,7 @@ class Writing:
         small = {
             "README.md": read_beside("bundle_readme.md"),
             "verify.py": read_beside("verify.py"),
-            "checkpoint": witnessed_note(self.state.checkpoint).encode(),
+            "checkpoint": self.state.checkpoint.cosigned.encode(),
             "keys.json": canonical.encode(public_keys()),
             **self.anchor_files(),
             **{name: note.encode() for name, note in earlier(self.state)},
@@ -241,7 +239,7 @@ class Writing:
         found: dict[str, bytes] = {}
         if anchor is None and self.state.row.kind != Log.Kind.INSTALLATION:
             return {}
-        note = witnessed_note(over)
+        note = over.cosigned
         found |= stamped_before(over) | rotations(over, note)
         if anchor is None:
             return found
@@ -249,7 +247,7 @@ class Writing:
         return found | {
             "anchor/checkpoint": note.encode(),
             "anchor/entry.json": anchor.body,
-            "anchor/proof": tlog_proof(anchor.index, hashes, note).encode(),
+            "anchor/proof": notes.tlog_proof(anchor.index, hashes, note).encode(),
         }
 
     def manifest(self) -> dict[str, Any]:
@@ -295,8 +293,8 @@ def stamped_before(over: Checkpoint) -> dict[str, bytes]:
     }
     if stamped.size < over.size:
         hashes = proofs.consistency(over.log_id, stamped.size, over.size)
-        lines = "".join(f"{base64.b64encode(each).decode()}\n" for each in hashes)
-        found |= {"anchor/stamped": stamped.note.encode(), "anchor/stamped-proof": lines.encode()}
+        proof = notes.hash_lines(hashes)
+        found |= {"anchor/stamped": stamped.note.encode(), "anchor/stamped-proof": proof.encode()}
     return found
 
 
@@ -305,7 +303,7 @@ def rotations(over: Checkpoint, note: str) -> dict[str, bytes]:
     found = {}
     rows = Entry.objects.filter(log_id=over.log_id, index__lt=over.size, type=ROTATED)
     for index, body in rows.order_by("index").values_list("index", "body"):
-        proof = tlog_proof(index, proofs.inclusion(over.log_id, index, over.size), note)
+        proof = notes.tlog_proof(index, proofs.inclusion(over.log_id, index, over.size), note)
         found[f"anchor/rotation-{index}.json"] = bytes(body)
         found[f"anchor/rotation-{index}.proof"] = proof.encode()
     return found
@@ -322,12 +320,8 @@ def plain(name: str) -> zipfile.ZipInfo:
 
 def tile_paths(size: int) -> Iterator[tuple[str, tiles.Place]]:
     """The files of a tree's tiles, and the place of each."""
-    level = 0
-    while count := size >> tiles.HEIGHT * level:
-        for number in range(-(-count // tiles.WIDTH)):
-            place = tiles.Place(level, number)
-            yield f"tile/{tiles.path_of(place, tiles.width_of(place, size))}", place
-        level += 1
+    for place in tiles.places(size):
+        yield f"tile/{tiles.path_of(place, tiles.width_of(place, size))}", place
 
 
 def earlier(state: State) -> Iterator[tuple[str, str]]:
@@ -342,22 +336,6 @@ def earlier(state: State) -> Iterator[tuple[str, str]]:
         latest = [*latest[1 - LATEST :], key]
     for each in rows.filter(pk__in={*days.values(), *latest}):
         yield f"checkpoints/{each.epoch}-{each.size}", each.note
-
-
-def witnessed_note(checkpoint: Checkpoint) -> str:
-    """A checkpoint's note with the lines of its witnesses."""
-    lines = checkpoint.cosignatures.order_by("witness").values_list("line", flat=True)
-    return checkpoint.note + "".join(f"{line.rstrip()}\n" for line in lines)
-
-
-def tlog_proof(index: int, hashes: Sequence[bytes], note: str) -> str:
-    """A proof that an entry is in a log, as a file (https://c2sp.org/tlog-proof)."""
-    lines = [
-        "c2sp.org/tlog-proof@v1",
-        f"index {index}",
-        *(base64.b64encode(each).decode() for each in hashes),
-    ]
-    return "\n".join(lines) + f"\n\n{note}"
 
 
 def public_keys() -> dict[str, Any]:

@@ -5,7 +5,6 @@ others. Who was away is shown the newest checkpoint once, however many there wer
 witnesses the same checkpoint, so that their signatures meet on one.
 """
 
-import base64
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from audit import calls, outside, proofs, timestamping
 from audit.log import database_time
 from audit.merkle import ProofError
 from audit.models import Checkpoint, Cosignature
-from audit.notes import LONGEST_SIZE, SIZE, Note, NoteError
+from audit.notes import LONGEST_SIZE, SIZE, Note, NoteError, hash_lines
 from audit.outside import Failure
 from audit.policy import Trusted
 
@@ -139,8 +138,7 @@ def judge(witness: Trusted, checkpoint: Checkpoint, old: int, answer: calls.Answ
 def request(checkpoint: Checkpoint, old: int) -> bytes:
     """The body of add-checkpoint. Raises ProofError."""
     proof = proofs.consistency(checkpoint.log_id, old, checkpoint.size) if 0 < old < checkpoint.size else []
-    lines = "".join(f"{base64.b64encode(each).decode()}\n" for each in proof)
-    return f"old {old}\n{lines}\n{checkpoint.note}".encode()
+    return f"old {old}\n{hash_lines(proof)}\n{checkpoint.note}".encode()
 
 
 def signature(witness: Trusted, checkpoint: Checkpoint, body: bytes) -> Signed:

@@ -7,6 +7,7 @@ and not the file of the installation's key can read nothing; a row that is delet
 
 import hmac
 import os
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 
@@ -17,6 +18,7 @@ from audit import keys
 from audit.models import DetailKey
 
 VERSION = b"\x01"
+LABEL = b"detail-key"
 NONCE = 12
 KEY = 32
 KEPT = 4096  # logs whose keys stay in memory
@@ -28,8 +30,7 @@ class SealedOtherwise(RuntimeError):
 
 def make_key(log_id: int) -> None:
     """A new log's key, wrapped. Joins the caller's transaction."""
-    nonce = os.urandom(NONCE)
-    wrapped = nonce + AESGCM(keys.wrapping_key()).encrypt(nonce, os.urandom(KEY), b"detail-key")
+    wrapped = wrap(os.urandom(KEY), LABEL, keys.wrapping_key())
     DetailKey.objects.create(log_id=log_id, wrapped=wrapped)
 
 
@@ -37,13 +38,24 @@ def make_key(log_id: int) -> None:
 def key_of(log_id: int, uuid: str) -> bytes:
     """A log's key. Raises SealedOtherwise. (The uuid tells logs apart whose ids are used again.)"""
     wrapped = bytes(DetailKey.objects.values_list("wrapped", flat=True).get(log_id=log_id))
-    try:
-        return AESGCM(keys.wrapping_key()).decrypt(wrapped[:NONCE], wrapped[NONCE:], b"detail-key")
-    except InvalidTag:
-        raise SealedOtherwise(
-            f"{keys.path_of(keys.INSTALLATION)} is not the key that this database's Details are sealed under; "
-            "restore the right one from your backup of keys."
-        ) from None
+    return unwrap(wrapped, LABEL, keys.wrapping_key())
+
+
+def wrap(content: bytes, label: bytes, key: bytes) -> bytes:
+    """A key or a secret under the installation's key, as a row has it: nonce ‖ ciphertext ‖ tag, bound to the label."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, content, label)
+
+
+def unwrap(wrapped: bytes, label: bytes, *candidates: bytes) -> bytes:
+    """A key or a secret, by the first of these keys of the installation that opens it. Raises SealedOtherwise."""
+    for key in candidates:
+        with suppress(InvalidTag, ValueError):
+            return AESGCM(key).decrypt(wrapped[:NONCE], wrapped[NONCE:], label)
+    raise SealedOtherwise(
+        f"{keys.path_of(keys.INSTALLATION)} is not the key that this database's {label.decode()} is sealed under;"
+        " restore the right one from your backup of keys."
+    )
 
 
 def seal(log_id: int, uuid: str, index: int, content: bytes) -> bytes:

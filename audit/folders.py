@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from audit import formats
+from audit import files, formats
 from audit.models import Stream
 
 BLOCK = 64 * 1024
@@ -59,9 +59,7 @@ def opened(stream: Stream) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_new:
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(folder)
-            os.close(folder)
+            files.sync_folder(path.parent)
     except BaseException:
         os.close(descriptor)
         raise

@@ -10,7 +10,6 @@ from audit.merkle import ProofError
 from audit.models import Checkpoint, Entry
 
 FORMAT = "countersign-inclusion/1"
-TLOG_PROOF = "c2sp.org/tlog-proof@v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,7 @@ class Inclusion:
     @property
     def tlog_proof(self) -> str:
         """The proof as https://c2sp.org/tlog-proof has it; the body goes beside it."""
-        lines = [
-            TLOG_PROOF,
-            f"index {self.entry.index}",
-            *(base64.b64encode(each).decode() for each in self.path),
-        ]
-        return "\n".join([*lines, "", self.note])
+        return notes.tlog_proof(self.entry.index, self.path, self.note)
 
 
 def inclusion_of(entry: Entry) -> Inclusion | None:
@@ -65,16 +59,15 @@ def inclusion_of(entry: Entry) -> Inclusion | None:
     except ProofError:
         return None
     origin = notes.Note.parse(checkpoint.note).text.partition("\n")[0]
-    lines = sorted((each.witness, each.line) for each in checkpoint.cosignatures.all())
     return Inclusion(
         entry=entry,
         size=checkpoint.size,
         root=bytes(checkpoint.root),
         path=path,
-        note=checkpoint.note + "".join(f"{line.rstrip()}\n" for _, line in lines),
+        note=checkpoint.cosigned,
         signed=checkpoint.time,
         origin=origin,
-        witnesses=[witness for witness, _ in lines],
+        witnesses=sorted(each.witness for each in checkpoint.cosignatures.all()),
         key=key_of(origin),
     )
 

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 from django.conf import settings
 
 from audit.files import create
-from audit.files import sync_folder as sync_folder
 
 INSTALLATION = "installation.key"
 RECEIPT = "receipt.key"

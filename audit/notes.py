@@ -1,4 +1,4 @@
-"""Signed notes, checkpoints and cosignatures, as C2SP specifies them.
+"""Signed notes, checkpoints, cosignatures and files of proofs, as C2SP specifies them.
 
 Pure: text and keys in, text out. A *note* is text that ends with a newline, an empty line, and one signature line for
 each key (https://c2sp.org/signed-note). A *checkpoint* is a note whose text is origin, size and root of a log
@@ -9,7 +9,7 @@ each key (https://c2sp.org/signed-note). A *checkpoint* is a note whose text is 
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
@@ -22,6 +22,7 @@ COSIGNATURE = 4  # cosignature/v1
 LONGEST_NOTE = 1_000_000  # bytes, as Go's note package has it
 MOST_SIGNATURES = 100
 LONGEST_SIZE = 19  # digits: a size is below 2**63
+TLOG_PROOF = "c2sp.org/tlog-proof@v1"  # begins the file of a proof
 PRIVATE = "PRIVATE+KEY"  # begins a signer key as Go's note package writes it
 DASH = "— "  # em dash and space begin a signature line
 # A key's name stands in lines whose parts are separated by spaces and plus signs.
@@ -227,6 +228,16 @@ def signature_of(line: str) -> Signature:
     if len(raw) < 5:
         raise SignatureError("A signature has four bytes of key id, and then at least one.")
     return Signature(name, raw[:4], raw[4:])
+
+
+def tlog_proof(index: int, hashes: Sequence[bytes], note: str) -> str:
+    """A proof that an entry is in the log of a checkpoint, as a file (https://c2sp.org/tlog-proof)."""
+    return f"{TLOG_PROOF}\nindex {index}\n{hash_lines(hashes)}\n{note}"
+
+
+def hash_lines(hashes: Iterable[bytes]) -> str:
+    """A proof's hashes in base64, a line each."""
+    return "".join(f"{base64.b64encode(each).decode()}\n" for each in hashes)
 
 
 def decode(text: str, what: str) -> bytes:

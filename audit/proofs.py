@@ -61,6 +61,18 @@ def read(log_id: int, places: Iterable[Place]) -> dict[Place, bytes]:
         return {Place(level, number): bytes(hashes) for level, number, hashes in cursor.fetchall()}
 
 
+def leaves(log_id: int, low: int, high: int) -> dict[int, bytes]:
+    """Index → leaf hash of the entries from ``low`` until before ``high``, as far as their tiles are stored."""
+    numbers = (low // tiles.WIDTH, (high - 1) // tiles.WIDTH)
+    rows = Tile.objects.filter(log_id=log_id, level=0, index__range=numbers).values_list("index", "hashes")
+    every = (
+        (number * tiles.WIDTH + offset, leaf)
+        for number, hashes in rows
+        for offset, leaf in enumerate(tiles.split(bytes(hashes)))
+    )
+    return {index: leaf for index, leaf in every if low <= index < high}
+
+
 def size(log_id: int) -> int:
     """How many entries the stored tiles cover."""
     last = Tile.objects.filter(log_id=log_id, level=0).order_by("-index").first()

@@ -10,8 +10,8 @@ import orjson
 
 from audit import heads, log, merkle, notes, proofs, tiles
 from audit.findings import COMPARE, RESTORE, Finding
+from audit.kinds import ROTATED
 from audit.models import Checkpoint, Entry, Log
-from audit.rotation import ROTATED
 
 FULL = tiles.WIDTH * merkle.HASH_SIZE
 

@@ -17,6 +17,7 @@ from django.db import Error, connections, transaction
 
 from audit import heads, heartbeats, keys, log, notes, soundness
 from audit.heads import Heads, Line
+from audit.kinds import PUBLISHED
 from audit.models import Checkpoint, Head, Log
 from audit.soundness import Overtaken, Seen, Sound, Unsound
 from audit.watermarks import Stopped
@@ -155,9 +156,7 @@ class Publisher:
                 if each.size > each.signed:
                     published.append(sign(each))
                     if entries is not None:
-                        entries.append(
-                            "audit.checkpoint.published", actor="system", data=told(each, published[-1])
-                        )
+                        entries.append(PUBLISHED, actor="system", data=told(each, published[-1]))
         self.stored |= {each.seen.log_id: (each.seen.epoch, each.signed) for each in logs}
         self.stored |= {each.log_id: (each.epoch, each.size) for each in published}
         return published

@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from audit import envelopes, files, keys, log, streams
 from audit.models import DetailKey, Stream
 
 NEXT = "installation.key.next"
-LABEL = b"detail-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +37,15 @@ def rewrap(*, actor: str) -> Done:
     sealed = list(Stream.objects.exclude(secret=b"").order_by("pk"))
     with log.write(*sorted({installation, *(stream.log_id for stream in sealed)})) as entries:
         for row in DetailKey.objects.order_by("pk").iterator():
-            row.wrapped = wrapped(new, unwrapped(bytes(row.wrapped), LABEL, old, new), LABEL)
+            key = envelopes.unwrap(bytes(row.wrapped), envelopes.LABEL, old, new)
+            row.wrapped = envelopes.wrap(key, envelopes.LABEL, new)
             row.save(update_fields=["wrapped"])
             count += 1
         for stream in sealed:
             label = streams.place_of(stream)
-            stream.secret = wrapped(new, unwrapped(bytes(stream.secret), label, old, new), label)
+            stream.secret = envelopes.wrap(
+                envelopes.unwrap(bytes(stream.secret), label, old, new), label, new
+            )
             stream.save(update_fields=["secret"])
             entries.record(
                 "audit.stream.changed",
@@ -66,22 +65,3 @@ def rewrap(*, actor: str) -> Done:
     keys.forget()
     envelopes.key_of.cache_clear()
     return Done(count, aside)
-
-
-def wrapped(key: bytes, content: bytes, label: bytes) -> bytes:
-    """A key or a secret under the installation's key, as a row has it."""
-    nonce = os.urandom(envelopes.NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, content, label)
-
-
-def unwrapped(row: bytes, label: bytes, *candidates: bytes) -> bytes:
-    """A key or a secret, by the first of the installation's keys that opens it. Raises SealedOtherwise."""
-    for key in candidates:
-        try:
-            return AESGCM(key).decrypt(row[: envelopes.NONCE], row[envelopes.NONCE :], label)
-        except InvalidTag:
-            continue
-    raise envelopes.SealedOtherwise(
-        f"{label.decode()} is wrapped neither under {keys.path_of(keys.INSTALLATION)} nor under {keys.path_of(NEXT)};"
-        " restore the right one from your backup of keys."
-    )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit import files, heads, keys, log, notes
+from audit.kinds import ROTATED
 from audit.models import Entry, Log
 
-ROTATED = "audit.key.rotated"
 NEXT = "checkpoint.next.key"
 
 

@@ -4,49 +4,26 @@ A stream is configuration: every change of one is an entry. Who may change them 
 which owners and compliance officers hold together) is asked by who calls.
 """
 
-import os
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from audit import destinations, keys, log, owed, webhooks
+from audit import destinations, envelopes, keys, log, owed, webhooks
 from audit.models import Stream, StreamCursor
-from audit.registry import register_kind, register_types
 
 TEST, AGAIN = "audit.stream.test", "audit.stream.again"
-NONCE = 12
 MOST = 20  # streams of a log
 LONGEST_NAME = 100
 Kind, Format = Stream.Kind, Stream.Format
-SENTENCES = {
-    "audit.export.requested": "{actor} asked for an export of the log: {outcome}.",
-    "audit.export.downloaded": "{actor} downloaded an export of the log: {outcome}.",
-    "audit.stream.created": "{actor} set up a stream of the log: {outcome}.",
-    "audit.stream.changed": "{actor} changed a stream of the log: {outcome}.",
-    "audit.stream.removed": "{actor} removed a stream of the log: {outcome}.",
-}
 
 
 class StreamRefused(ValueError):
     """A stream that cannot be so; the message says what to do."""
 
     code, status = "stream_refused", 409
-
-
-def register() -> None:
-    """Make entry types and configuration known, once, when the app is ready."""
-    register_types(SENTENCES)
-    register_kind(
-        Stream,
-        rows_of=lambda log_id: Stream.objects.filter(log_id=log_id),
-        private=("name", "url", "secret"),  # an address may hold a token
-        touches=lambda row: ("stream", row.pk),
-    )
 
 
 def create(
@@ -185,16 +162,14 @@ def seal(stream: Stream, secret: bytes) -> bytes:
     """A secret as it is stored: nonce and AES-256-GCM under the installation's key, bound to its stream."""
     if not secret:
         return b""
-    nonce = os.urandom(NONCE)
-    return nonce + AESGCM(keys.wrapping_key()).encrypt(nonce, secret, place_of(stream))
+    return envelopes.wrap(secret, place_of(stream), keys.wrapping_key())
 
 
 def secret_of(stream: Stream) -> bytes:
     """A stream's secret. Raises StreamRefused where it was sealed under another key."""
-    sealed = bytes(stream.secret)
     try:
-        return AESGCM(keys.wrapping_key()).decrypt(sealed[:NONCE], sealed[NONCE:], place_of(stream))
-    except (InvalidTag, ValueError):
+        return envelopes.unwrap(bytes(stream.secret), place_of(stream), keys.wrapping_key())
+    except envelopes.SealedOtherwise:
         raise StreamRefused(
             "The stream's secret is sealed under another installation key; restore that, or make a new secret."
         ) from None

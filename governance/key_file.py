@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from audit.files import sync_folder
 from workspaces.identifiers import key_digest
 from workspaces.models import AgentKey
 
@@ -36,7 +37,7 @@ def write(path: Path, keys: Mapping[str, str]) -> None:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(path)
+        sync_folder(path.parent)
     except BaseException:
         remove(path)
         raise
@@ -46,16 +47,7 @@ def remove(path: Path) -> None:
     """Take the file back: its keys never became valid."""
     with suppress(FileNotFoundError):
         path.unlink()
-        sync_folder(path)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the file's name on disk too."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        sync_folder(path.parent)
 
 
 def is_left_over(path: Path) -> bool:

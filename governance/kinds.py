@@ -33,7 +33,6 @@ SENTENCES = {
     "governance.erasure.cancelled": "{actor} cancelled an erasure.",
     "governance.erasure.finished": "An erasure that {actor} confirmed is finished.",
     "governance.data.erased": "{actor} erased personal values from Details.",
-    "audit.retention.pruned": "Entries and Details whose time was over were pruned.",
     "governance.containment.changed": "{actor} changed the standing of {agent} to {outcome}.",
 }
 

@@ -17,9 +17,11 @@ import orjson
 from django.db import connection, transaction
 from django.db.models import Min
 
-from audit import log
-from audit.absences import HASH, PRUNED, TILE, configures, stays
-from audit.models import Checkpoint, Detail, Entry, Pruning, Tile
+from audit import log, proofs
+from audit.absences import configures, stays
+from audit.kinds import PRUNED
+from audit.models import Checkpoint, Detail, Entry, Pruning
+from audit.tiles import WIDTH
 from governance.erasure import overwrite_freed
 from governance.models import Approval, ApprovalProcess, Decision
 from workspaces import holds
@@ -92,7 +94,7 @@ def next_part(workspace: Workspace, before: datetime, now: datetime) -> Part | N
     start, details_start = (last.end, last.details_end) if last else (0, 0)
     due = min([log.index_at(log_id, before), *still_needed(workspace)])
     details_end = min(due, details_start + CHUNK)
-    end = max(start, min(details_end, start + CHUNK, vouched_for(log_id, start)) // TILE * TILE)
+    end = max(start, min(details_end, start + CHUNK, vouched_for(log_id, start)) // WIDTH * WIDTH)
     if details_end == details_start and end == start:
         return None
     full = max(details_end - details_start, end - start) == CHUNK
@@ -114,16 +116,13 @@ def still_needed(workspace: Workspace) -> list[int]:
 def vouched_for(log_id: int, start: int) -> int:
     """Up to which index full tiles under a signed checkpoint keep what the next entries hash to."""
     signed = Checkpoint.objects.filter(log_id=log_id).order_by("-epoch", "-size").first()
-    end = min(signed.size if signed else 0, start + CHUNK) // TILE * TILE
-    tiles = Tile.objects.filter(log_id=log_id, level=0, index__range=(start // TILE, end // TILE - 1))
-    kept = dict(tiles.values_list("index", "hashes"))
-    leaves: dict[int, bytes] = {}
-    rows = Entry.objects.filter(log_id=log_id, index__gte=start, index__lt=end).order_by("index")
-    for index, leaf in rows.values_list("index", "leaf").iterator():
-        leaves[index // TILE] = leaves.get(index // TILE, b"") + bytes(leaf)
-    for tile in range(start // TILE, end // TILE):
-        if len(leaves.get(tile, b"")) != TILE * HASH or bytes(kept.get(tile, b"")) != leaves[tile]:
-            return tile * TILE
+    end = min(signed.size if signed else 0, start + CHUNK) // WIDTH * WIDTH
+    kept = proofs.leaves(log_id, start, end)
+    rows = Entry.objects.filter(log_id=log_id, index__gte=start, index__lt=end)
+    leaves = dict(rows.values_list("index", "leaf").iterator())
+    for index in range(start, end):
+        if index not in kept or index not in leaves or bytes(leaves[index]) != kept[index]:
+            return index // WIDTH * WIDTH
     return end
 
 

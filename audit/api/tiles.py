@@ -44,7 +44,7 @@ class LogResource(LogView):
             raise Http404("There is nothing at this address of the log.")
         newest = self.newest(int(found["epoch"] or 0))
         if found["tile"] is None:
-            return HttpResponse(cosigned(newest), content_type="text/plain; charset=utf-8")
+            return HttpResponse(newest.cosigned, content_type="text/plain; charset=utf-8")
         try:
             asked = tiles.parse(found["tile"])
         except tiles.BadPath as refusal:
@@ -117,8 +117,3 @@ class InstallationResource(LogResource):
         if not import_string(settings.AUDIT_OPERATORS)(self.request.user):
             raise PermissionDenied("The installation's log is for its operators.")
         return Log.objects.all()
-
-
-def cosigned(checkpoint: Checkpoint) -> str:
-    """The note with the witnesses' lines."""
-    return checkpoint.note + "".join(f"{each.line.rstrip()}\n" for each in checkpoint.cosignatures.all())

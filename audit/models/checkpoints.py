@@ -23,6 +23,12 @@ class Checkpoint(models.Model):
     def __str__(self) -> str:
         return f"{self.size} entries at {self.time:%F %T}"
 
+    @property
+    def cosigned(self) -> str:
+        """The note with the lines of its witnesses, by their names."""
+        signed = sorted(self.cosignatures.all(), key=lambda each: each.witness)
+        return self.note + "".join(f"{each.line.rstrip()}\n" for each in signed)
+
 
 class Cosignature(models.Model):
     """A witness's signature line on a checkpoint."""

@@ -87,7 +87,7 @@ def test_a_crash_before_the_files_are_exchanged_is_made_good(
 
 
 def test_a_row_under_another_key_changes_nothing(row: Log, folder: Path) -> None:
-    other = rewrapping.wrapped(b"x" * 32, b"y" * 32, rewrapping.LABEL)
+    other = envelopes.wrap(b"x" * 32, envelopes.LABEL, b"y" * 32)
     DetailKey.objects.filter(log=row).update(wrapped=other)
     before = (folder / "installation.key").read_bytes()
     with pytest.raises(envelopes.SealedOtherwise, match="restore the right one"):

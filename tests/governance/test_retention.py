@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from audit import log
-from audit.absences import PRUNED
+from audit.kinds import PRUNED
 from audit.models import Checkpoint, Detail, Entry, Pruning, Tile
 from audit.publishing import publish
 from audit.verification import verify
