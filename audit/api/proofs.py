@@ -104,8 +104,6 @@ class ConsistencyQuery(Exact):
 class EvidenceView(LogView):
     """Something that follows from a log's published tree."""
 
-    permission = {"GET": SIGNED_IN}
-
     def checkpoints(self) -> QuerySet[Checkpoint]:
         """Those of the log's epoch, newest first."""
         stored = Checkpoint.objects.filter(log=self.log, epoch=self.log.epoch).order_by("-size")
@@ -122,6 +120,7 @@ class EvidenceView(LogView):
 class LogCheckpoint(EvidenceView):
     """The log's newest checkpoint."""
 
+    permission = {"GET": SIGNED_IN}
     serializer_class = CheckpointDocument
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -131,6 +130,7 @@ class LogCheckpoint(EvidenceView):
 class EntryProof(EvidenceView):
     """The proof that an entry is in the log, as of the newest checkpoint or of a smaller size."""
 
+    permission = {"GET": SIGNED_IN}
     serializer_class = ProofDocument
     query_class = ProofQuery
 
@@ -159,6 +159,7 @@ class EntryProof(EvidenceView):
 class Consistency(EvidenceView):
     """The proof that the log only grew between two sizes."""
 
+    permission = {"GET": SIGNED_IN}
     serializer_class = ConsistencyDocument
     query_class = ConsistencyQuery
 

@@ -26,7 +26,7 @@ def row(db: None) -> Log:
 def test_checkpoints_are_signed_by_the_new_key_and_the_old_one_is_kept(row: Log) -> None:
     publisher = Publisher()
     publisher.round(AT_ONCE)
-    before = verifier(row.origin)
+    before, old = verifier(row.origin), verifier(installation().origin)
     said = StringIO()
     call_command("rotate_checkpoint_key", stdout=said)
     assert str(verifier(installation().origin)) in said.getvalue()
@@ -36,7 +36,7 @@ def test_checkpoints_are_signed_by_the_new_key_and_the_old_one_is_kept(row: Log)
     assert verifier(row.origin) != before
     assert note.signed_by(verifier(row.origin)) == 0
     assert note.signed_by(before) is None
-    (kept,) = keys.path_of("x").parent.glob("checkpoint-*.key")
+    kept = keys.path_of(f"checkpoint-{old.key_id.hex()}.key")
     assert kept.stat().st_mode & 0o777 == 0o600
     assert not keys.path_of(rotation.NEXT).exists()
 

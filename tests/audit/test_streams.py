@@ -53,7 +53,7 @@ class Sink:
                 """Nothing on stderr."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?token=abc"
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?token=hush-hush"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.thread.start()
 
@@ -273,7 +273,7 @@ def test_the_secret_is_shown_once_and_sealed(cast: Cast, sink: Sink) -> None:
     for text in (json.dumps(told), *(each.decode() for each in opened(cast.acme.log_id))):
         assert secret not in text
         assert raw.hex() not in text
-    assert "abc" not in json.dumps(told)
+    assert "hush-hush" not in json.dumps(told)
     other = streams.exchange_secret(stream, actor=ACTOR)
     assert body_of(latest(cast.acme))["outcome"] == "secret"
     stream.refresh_from_db()

@@ -320,6 +320,9 @@ def test_readers_are_handed_sound_bodies_and_opened_fields(honest: Log) -> None:
             self.details[body["index"]] = {name: sealed["value"] for name, sealed in detail.items()}
             return [Finding("odd", "An odd one.", body["index"])] if body["index"] == 3 else []
 
+        def skip(self) -> None:
+            raise AssertionError("Nothing was pruned here.")
+
         def conclude(self) -> list[Finding]:
             return [Finding("end", "The end.")]
 

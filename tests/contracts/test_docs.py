@@ -21,12 +21,12 @@ APPS = ("audit", "workspaces", "billing", "governance", "gate")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py", "billing/budgets.py")
 PORTAL_API = (
-    "audit/destinations.py", "audit/exports.py", "audit/streams.py",
-    "audit/watermarks.py", "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py",
-    "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py", "governance/policies.py",
-    "governance/replays.py",
-    "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py", "workspaces/agents.py",
-    "workspaces/changes.py", "workspaces/declarations.py", "workspaces/patterns.py",
+    "audit/destinations.py", "audit/exports.py", "audit/streams.py", "audit/watermarks.py",
+    "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py",
+    "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py",
+    "governance/policies.py", "governance/replays.py", "governance/trials.py", "workspaces/access/grants.py",
+    "workspaces/access/tokens.py", "workspaces/agents.py", "workspaces/changes.py", "workspaces/declarations.py",
+    "workspaces/patterns.py",
 )  # fmt: skip
 # What the REST framework answers by itself; the tests of the error shape and of tokens provoke each.
 FRAMEWORK = {

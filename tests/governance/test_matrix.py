@@ -94,12 +94,6 @@ def test_what_is_long_unused_is_found_and_what_is_new_had_no_time(cast: Cast) ->
     assert "web.fetch" in {row.line.target.name for row in recent.rows}
 
 
-def test_no_cell_is_a_formula(cast: Cast) -> None:
-    assert matrix.written([["=1+1", "+1", "-1", "@x", "\tx", "\rx", "plain"]]).startswith('"\'=1+1",')
-    cells = next(csv.reader([matrix.written([["=1", "+1", "-1", "@x", "a=1"]])]))
-    assert cells == ["'=1", "'+1", "'-1", "'@x", "a=1"]
-
-
 def test_taking_it_along_is_an_entry_and_a_post(cast: Cast) -> None:
     client = enter(cast.otto)
     assert client.get(reverse("access_csv", args=["acme"])).status_code == 405

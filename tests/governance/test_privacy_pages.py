@@ -1,5 +1,7 @@
 """The privacy page and its API: erasing from search to entry, legal holds, and who may do which."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +19,7 @@ from workspaces.people import actor_of
 __all__ = ["fresh_process"]
 pytestmark = pytest.mark.django_db
 ANN = "ann@customers.test"
-WHY = {"basis": "GDPR Art. 17", "reason": "She asked."}
+WHY: dict[str, Any] = {"basis": "GDPR Art. 17", "reason": "She asked."}
 
 
 @pytest.fixture
