@@ -45,6 +45,7 @@ BODY_VERSION = 1
 MOST_FINDINGS = 100
 LONGEST_BODY = 32 * 2**20  # bytes
 LARGEST_FILE = 32 * 2**20  # bytes of any file but the entries
+TAIL = 2**16  # bytes of a file's end, by which it is told what else it may be
 LARGEST_DIRECTORY = 16 * 2**20  # bytes of the archive's list of files
 MOST_PACKED = 200  # how many times its packed size a file may have
 PIECE = 2**20  # bytes read at once
@@ -771,7 +772,8 @@ class Bundle:
             self.members = {each.filename: each for each in self.archive.infolist()}
             self.judge_members()
         except UNREADABLE as error:
-            raise Stop(INCOMPLETE, f"This is no bundle, or only a part of one: {error}.") from None
+            told = (isinstance(error, OSError) and error.strerror) or error
+            raise Stop(INCOMPLETE, f"This is no bundle, or only a part of one: {told}.") from None
 
     def judge_end(self) -> None:
         """The last record is where a bundle has it, the list of files is bounded, and the file's own checksum fits."""
@@ -783,7 +785,7 @@ class Bundle:
         comment = self.file.read(COMMENT)
         self.counted = end[1:5]
         if end[0] != b"PK\x05\x06" or end[7] != COMMENT or not comment.startswith(b"sha256:"):
-            raise Stop(INCOMPLETE, "This is no bundle, or only a part of one: it does not end like a bundle.")
+            raise Stop(INCOMPLETE, f"This is no bundle as it was exported: {self.otherwise()}.")
         if max(end[5], self.far_size(start)) > LARGEST_DIRECTORY:
             raise Stop(INCOMPLETE, "The archive lists more files than a bundle can have.")
         digest = hashlib.sha256()
@@ -797,6 +799,16 @@ class Bundle:
             left -= len(piece)
         if comment != b"sha256:" + digest.hexdigest().encode():
             self.report.add(TAMPERED, "The file is not as it was exported: its own checksum does not fit.")
+
+    def otherwise(self) -> str:
+        """What it may be, where the checksum at a bundle's end is not there."""
+        self.file.seek(max(0, self.length - TAIL))
+        tail = self.file.read(TAIL)
+        if b"PK\x05\x06" not in tail:
+            return "it is no archive, or only a part of one"
+        if b"bundle.zip" in tail:
+            return "it is an evidence pack; verify the bundle.zip that is in it"
+        return "it was packed again, or is another archive; take the file as it was handed out"
 
     def far_size(self, end: int) -> int:
         """How large a large archive's list of files is; 0 for others."""
@@ -1903,6 +1915,7 @@ DIGESTS = {
     bytes.fromhex("608648016503040203"): "sha512",
 }
 LONGEST_CHAIN = 5
+LONGEST_TOKEN = 64 * 2**10  # bytes; they have some 5,000
 
 
 @dataclass(frozen=True)
@@ -1982,6 +1995,8 @@ def stamped_at(raw: bytes, stamped: bytes, trusted: list[Any]) -> str:
     """The time that a token says it was made, once all of it holds. Raises BadToken and ValueError."""
     from cryptography import x509
 
+    if len(raw) > LONGEST_TOKEN:
+        raise BadToken("It is longer than a time stamp is.")
     parts = Der.read(raw).parts()
     token = parts[0].parts() if parts and parts[0].tag == 0x30 and parts[0].content[:1] == b"\x06" else None
     content = parts if token is None and parts and parts[0].content == SIGNED_DATA else None
@@ -2061,6 +2076,8 @@ def leads_to(certificate: Any, trusted: list[Any], known: list[Any], time: datet
     if certificate in trusted:
         return True
     for issuer in known:
+        if issuer not in trusted and not is_authority(issuer):
+            continue
         try:
             certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError):
@@ -2068,6 +2085,18 @@ def leads_to(certificate: Any, trusted: list[Any], known: list[Any], time: datet
         if issuer != certificate and leads_to(issuer, trusted, known, time, left - 1):
             return True
     return False
+
+
+def is_authority(certificate: Any) -> bool:
+    """Whether who holds a certificate may issue others: whom a root vouches for is no authority by that alone."""
+    from cryptography import x509
+
+    try:
+        found = {each.oid: each.value for each in certificate.extensions}
+    except (ValueError, x509.DuplicateExtension):
+        return False
+    constraints, usage = found.get(x509.BasicConstraints.oid), found.get(x509.KeyUsage.oid)
+    return bool(constraints and constraints.ca and (usage is None or usage.key_cert_sign))
 
 
 # Replay: every verdict once more -------------------------------------------------------------------------------------

@@ -228,6 +228,38 @@ def test_without_a_certificate_nothing_can_be_trusted(row: Log, authority: Autho
         timestamping.stamp()
 
 
+@pytest.mark.parametrize("may_issue", [False, True])
+def test_whom_the_root_vouches_for_makes_no_authority_unless_it_is_one(
+    row: Log, authority: Authority, tmp_path: Path, may_issue: bool
+) -> None:
+    """Anybody can buy a certificate below a public root; below that it vouches for nobody."""
+    folder = authority.folder = tmp_path / "bought"
+    folder.mkdir()
+    above, bought, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    root = certificate("Root", above, named("Root"), above, x509.BasicConstraints(ca=True, path_length=None))
+    issuer = certificate(
+        "Shop", bought, named("Root"), above, x509.BasicConstraints(ca=may_issue, path_length=None)
+    )
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    leaf = certificate("Time stamps", key, named("Shop"), bought, usage)
+    for name, each in (("root", root), ("ca", issuer), ("tsa", leaf)):
+        (folder / f"{name}.pem").write_bytes(each.public_bytes(Encoding.PEM))
+    (folder / "tsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "tsa.cnf").write_text(CONFIGURATION.format(folder=folder))
+    (folder / "serial").write_text("01\n")
+    (tmp_path / "policy").write_text(f"tsa {folder}/root.pem\nquorum none\n")
+    grown(row)
+    assert (timestamping.stamp() is not None) == may_issue
+    if not may_issue:
+        assert "no time stamp that can be trusted" in Witness.objects.get().error
+
+
+def test_a_stamp_of_a_million_parts_is_not_taken_apart() -> None:
+    parts = b"\x05\x00" * 1_000_000
+    with pytest.raises(verify.BadToken, match="longer than a time stamp is"):
+        verify.stamped_at(b"\x30\x83" + len(parts).to_bytes(3, "big") + parts, b"", [])
+
+
 @pytest.mark.parametrize("at", [1, 5, 30, 90, 120, -40, -1])
 def test_a_damaged_stamp_is_refused(row: Log, authority: Authority, at: int) -> None:
     def damage(reply: bytes) -> bytes:
