@@ -1,7 +1,8 @@
 """Windows of a browser in which people work, and what to look for on every page."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ def flaws(page: Page, rules: list[str] = WCAG) -> list[str]:
         page.evaluate(Axe().axe_script)
     found: list[str] = page.evaluate(FLAWS, {"runOnly": rules, "resultTypes": ["violations"]})
     return found
+
+
+@contextmanager
+def dark(page: Page) -> Iterator[None]:
+    """The page in the system's dark mode, which the portal itself asks for only when a page is opened."""
+    switch = "(on) => document.documentElement.classList.toggle('dark', on)"
+    page.emulate_media(color_scheme="dark")
+    page.evaluate(switch, True)
+    try:
+        yield
+    finally:
+        page.emulate_media(color_scheme="light")
+        page.evaluate(switch, False)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from audit.models import Checkpoint, Entry
 from tests.audit.publishers import verifier
 from tests.cast import Cast, assemble
 from tests.governance.test_decision_admin import decide
-from tests.journeys.browser import CONTRAST, DESK, PHONE, PICTURES, WIDE, flaws
+from tests.journeys.browser import CONTRAST, DESK, PHONE, PICTURES, WIDE, dark, flaws
 from tests.journeys.installation import ROOT
 from tests.portal import enter
 
@@ -214,14 +214,11 @@ def test_the_pages_are_for_everybody(acme: Cast, window: Page, live_server: Any)
             expect(window.locator("#verify-told")).to_have_text(VERIFIED)
         picture(window, name)
         assert flaws(window) == [], path
-        window.emulate_media(color_scheme="dark")
-        assert flaws(window, CONTRAST) == [], path
-        picture(window, f"{name}-dark")
+        with dark(window):
+            assert flaws(window, CONTRAST) == [], path
         window.set_viewport_size(PHONE)
         assert window.evaluate(WIDE) == [], path
-        picture(window, f"{name}-phone")
         window.set_viewport_size(DESK)
-        window.emulate_media(color_scheme="light")
 
 
 def picture(window: Page, name: str) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.browser import CONTRAST, DESK, PATIENCE, PHONE, SEEN, WIDE, Windows, flaws
+from tests.journeys.browser import CONTRAST, DESK, PATIENCE, PHONE, SEEN, WIDE, Windows, dark, flaws
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 MOST_TABS = 90
@@ -31,12 +31,11 @@ def readable(windows: Windows) -> list[str]:
 def look(page: Page) -> dict[str, list[str]]:
     """What is wrong with the page that is open: in light, in dark, and on a phone."""
     found = {"light": flaws(page)}
-    page.emulate_media(color_scheme="dark")
-    found["dark"] = flaws(page, CONTRAST)
+    with dark(page):
+        found["dark"] = flaws(page, CONTRAST)
     page.set_viewport_size(PHONE)
     found["wide"] = page.evaluate(WIDE)
     page.set_viewport_size(DESK)
-    page.emulate_media(color_scheme="light")
     return found
 
 
