@@ -26,6 +26,15 @@ def read_details(log_id: int, indexes: Iterable[int]) -> Iterator[tuple[int, dic
             yield index, values_of(envelopes.open_envelope(log_id, uuid, index, bytes(content)))
 
 
+def gone(log_id: int, index: int, committed: Iterable[str]) -> list[str]:
+    """Which of the fields that an entry commits to stand beside it no more: erased, or pruned. None of them where the
+    Detail cannot be opened here."""
+    try:
+        return sorted(set(committed) - read_detail(log_id, index).keys())
+    except envelopes.SealedOtherwise:
+        return []
+
+
 def values_of(content: bytes) -> dict[str, Any]:
     """Field → value of a Detail's opened content."""
     return {name: sealed["value"] for name, sealed in orjson.loads(content).items()}

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from audit import details
 from audit.admin.entries import (
     AgentFilter,
     EntryPages,
@@ -113,7 +114,8 @@ class DecisionAdmin(EntryAdmin):
 
     def told(self, request: HttpRequest, entry: Any) -> dict[str, Any]:
         annotate([entry])
-        data = json.loads(bytes(entry.body))["data"]
+        body = json.loads(bytes(entry.body))
+        data = body["data"]
         workspace = Workspace.objects.get(log_id=entry.log_id)
         agent = (
             Agent.objects.filter(public_id=entry.agent, workspace=workspace)
@@ -131,6 +133,7 @@ class DecisionAdmin(EntryAdmin):
             if entry.session
             else "",
             "leaf": bytes(entry.leaf).hex(),
+            "gone": details.gone(entry.log_id, entry.index, body.get("detail", ())),
             "log_page": self.log_page(request, entry, workspace),
             **self.content(request, entry, agent or workspace),
         }

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from audit import details
+from audit.absences import ERASED
 from audit.histories import changes
 from audit.inclusions import inclusion_of
 from audit.models import Entry
@@ -22,7 +24,7 @@ FACTS = {
     "tools": "Tools used before in the session",
     "calls": "Calls before in the session",
     "repeats": "Times this very call was made before",
-    "used": "Counted by limits",
+    "used": "Counted by limits, by the rule's place",
     "spend": "Spent",
 }
 TOLD_APART = frozenset(["rows", "revision"])
@@ -37,6 +39,8 @@ def evidence(entry: Any, workspace: Workspace) -> dict[str, Any]:
         Agent.objects.filter(public_id=entry.agent, workspace=workspace).select_related("workspace").first()
     )
     changed, count = changes(entry, body)
+    committed = sorted(body.get("detail", ()))
+    missing = details.gone(entry.log_id, entry.index, committed)
     return {
         "title": f"Entry {entry.index}",
         "subtitle": entry.type,
@@ -48,7 +52,9 @@ def evidence(entry: Any, workspace: Workspace) -> dict[str, Any]:
         "revision": data.get("revision"),
         "changes": changed,
         "change_count": count,
-        "committed": sorted(body.get("detail", ())),
+        "kept": [name for name in committed if name not in missing],
+        "gone": missing,
+        "erasures": found(workspace, type=ERASED),
         "body": presentation.pretty(body),
         "leaf": bytes(entry.leaf).hex(),
         "inclusion": inclusion_of(entry),

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.absences import Ranges
-from audit.models import Erasure, Pruning
+from audit.models import Erasure, Export, Pruning, Stream
 from governance import erasure
 from workspaces import holds
 from workspaces.access import may, workspaces_for
@@ -147,6 +147,10 @@ def one(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpRespo
         "done": 100 * row.erased // max(1, row.found),
         "ranges": [f"{a}" if a == b else f"{a} to {b}" for a, b in merged[:RANGES]],
         "more": max(0, len(merged) - RANGES),
+        "exports": Export.objects.filter(log_id=workspace.log_id, public_id__in=row.left.get("exports", ()))
+        .select_related("requested_by")
+        .order_by("-pk")[:SHOWN],
+        "streams": Stream.objects.filter(log_id=workspace.log_id, public_id__in=row.left.get("streams", ())),
         "may_erase": may(person_of(request), "erase", workspace),
         "under_way": row.status in erasure.UNDER_WAY,
         "open": row.status in erasure.OPEN,

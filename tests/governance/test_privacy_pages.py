@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audit.models import Erasure
+from audit.models import Entry, Erasure
 from governance import erasure
 from tests.cast import ACTOR, Cast, employ
 from tests.details import opened
@@ -49,7 +49,7 @@ def test_an_officer_finds_looks_confirms_and_sees_it_erased(told: Cast) -> None:
     row = Erasure.objects.get()
     erasure.go_on({"erasure": row.public_id})
     shown = text_of(rita, "erasure", row.public_id)
-    assert "Erase from 1 entries" in shown
+    assert "Erase from 1 entry<" in shown
     assert ANN not in shown
     assert "the worker erases it" in post(rita, "erasure_confirm", row.public_id)
     erasure.go_on({"erasure": row.public_id})
@@ -59,6 +59,23 @@ def test_an_officer_finds_looks_confirms_and_sees_it_erased(told: Cast) -> None:
     assert "It is over already" in post(rita, "erasure_cancel", row.public_id)
     assert row.public_id in text_of(rita, "privacy")
     assert findings() == []
+
+
+def test_an_entry_says_what_of_it_was_erased(told: Cast) -> None:
+    rita = enter(told.rita)
+    entry = Entry.objects.filter(log_id=told.acme.log_id, tool="mail.send").latest("index")
+    for page in ("log_entry", "admin:governance_decisionrecord_change"):
+        args = [entry.pk] if page.startswith("admin") else ["acme", entry.index]
+        assert "Gone:" not in rita.get(reverse(page, args=args), follow=True).content.decode()
+    row = erasure.start(told.acme, text=ANN, actor=ACTOR, **WHY)
+    erasure.run(row)
+    erasure.confirm(row, actor=ACTOR)
+    erasure.run(row)
+    shown = rita.get(reverse("log_entry", args=["acme", entry.index]), follow=True).content.decode()
+    assert "Gone: <code>arguments</code>, <code>resources</code>" in shown
+    assert "type=governance.data.erased" in shown
+    decided = rita.get(reverse("admin:governance_decisionrecord_change", args=[entry.pk])).content.decode()
+    assert "Nothing is kept of it: it was erased, or pruned in its time." in decided
 
 
 def test_a_form_that_cannot_be_accounted_for_comes_back(told: Cast) -> None:
