@@ -103,6 +103,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         groups.append(group("Installation", link))
     groups.append(group("Yours", item("API tokens", "key", "api_tokens")))
     count_waiting(person, groups)
+    show_where(request, groups[0]["items"])
     return [each for each in groups if each["items"]]
 
 
@@ -113,6 +114,24 @@ def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
         for each in groups[0]["items"]:
             if count and each["title"] == "Approvals":
                 each["badge"] = count if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
+
+
+# Link of the sidebar → how the names of its pages' addresses begin, which are not below the link's own.
+BELOW = {
+    "Log": ("log_",),
+    "Exports": ("export",),
+    "Streams": ("stream",),
+    "Privacy": ("privacy", "erasure", "hold_"),
+}
+
+
+def show_where(request: HttpRequest, items: list[dict[str, Any]]) -> None:
+    """Light up the link to which the open page belongs."""
+    match = request.resolver_match
+    name = (match.url_name or "") if match else ""
+    for each in items:
+        if name.startswith(BELOW.get(each["title"], ())):
+            each["active"] = True
 
 
 DAILY = [

@@ -17,7 +17,7 @@ from audit.postings import CALL, ROW
 from governance.naming import annotate
 from governance.presentation import visible
 from governance.readings import VERDICTS, WHY
-from workspaces.models import Agent, User, Workspace
+from workspaces.models import Agent, Resource, User, Workspace
 
 SHOWN = 50  # results a page
 VALUES = 8  # of each facet
@@ -33,8 +33,19 @@ LABELS = {
     CALL: "Call",
     ROW: "Row",
 }
+NAMES = ("agent", "actor", "resource")  # facets whose values are public ids
 COUNTED = ("type", "outcome", "agent", "tool", "actor", "session", "resource")
 HEIGHT = 40  # of the histogram, in its own units
+
+
+class NoTime(Exception):
+    """What is asked for as a time is none; searching without it would show something else than was asked."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"“{visible(text)}” is no time. Write a day such as 2026-11-01, a time such as 2026-11-01T18:00,"
+            f" or how far back: {', '.join(SPANS)}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Asked:
 
 
 def explore(workspace: Workspace, asked: Asked) -> dict[str, Any]:
-    """The page's content for one search of one workspace's log. Raises TooBroad."""
+    """The page's content for one search of one workspace's log. Raises TooBroad and NoTime."""
     log_id, now = workspace.log_id, timezone.now()
     since, until = time_of(asked.since, now), time_of(asked.until, now)
     wanted: dict[str, Any] = {
@@ -80,8 +91,8 @@ def explore(workspace: Workspace, asked: Asked) -> dict[str, Any]:
     found = search.find(log_id, **wanted)
     page = search.search(log_id, **wanted, before=asked.before, limit=SHOWN)
     counted = search.counts(log_id, found, COUNTED, VALUES)
-    names = names_in(workspace, [*asked.facets.get("agent", ()), *asked.facets.get("actor", ()),
-                                 *(value for facet in ("agent", "actor") for value, _ in counted[facet])])  # fmt: skip
+    names = names_in(workspace, [*(value for facet in NAMES for value in asked.facets.get(facet, ())),
+                                 *(value for facet in NAMES for value, _ in counted[facet])])  # fmt: skip
     return {
         "entries": entries_at(log_id, page.indexes),
         "total": found.total,
@@ -96,17 +107,22 @@ def explore(workspace: Workspace, asked: Asked) -> dict[str, Any]:
 
 
 def time_of(text: str, now: datetime) -> datetime | None:
-    """A time of the address: so long ago, or a day or time, in UTC where it has no offset. None where it is none."""
+    """A time of the address: so long ago, or a day or time, in UTC where it has no offset. None where nothing is
+    asked for. Raises NoTime."""
+    if not text:
+        return None
     if text in SPANS:
         return now - SPANS[text]
     try:
         time = parse_datetime(text)
         day = parse_date(text) if time is None else None
     except ValueError:
-        return None
+        raise NoTime(text) from None
     if day is not None:
         time = datetime(day.year, day.month, day.day)
-    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
+    if time is None:
+        raise NoTime(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def also(workspace: Workspace, word: str) -> Iterable[tuple[str, str]]:
@@ -121,19 +137,21 @@ def also(workspace: Workspace, word: str) -> Iterable[tuple[str, str]]:
 
 
 def names_in(workspace: Workspace, values: Iterable[str]) -> dict[str, str]:
-    """Names of the workspace's agents and members by public id, as facets have them."""
+    """Names of the workspace's agents, members and resources by public id, as facets have them."""
     bare = {value.rpartition(":")[2] for value in values}
     agents = Agent.objects.filter(workspace=workspace, public_id__in=bare)
     people = User.objects.filter(memberships__workspace=workspace, public_id__in=bare)
+    resources = Resource.objects.filter(workspace=workspace, public_id__in=bare)
     return {
         **dict(agents.values_list("public_id", "name")),
+        **dict(resources.values_list("public_id", "name")),
         **{person.public_id: str(person) for person in people},
     }
 
 
 def shown(facet: str, value: str, names: Mapping[str, str]) -> str:
     """A facet's value as people read it."""
-    if facet in ("agent", "actor"):
+    if facet in NAMES:
         return visible(names.get(value.rpartition(":")[2], value))
     return visible(WHY.get(value, value) if facet == "outcome" else value)
 

@@ -15,7 +15,7 @@ from audit.models import Entry
 from audit.postings import CALL, ROW
 from governance.admin import saved_views
 from governance.admin.evidence import evidence
-from governance.admin.explorer import LABELS, Asked, explore
+from governance.admin.explorer import LABELS, Asked, NoTime, explore
 from governance.readings import VERDICTS
 from workspaces.access import may, workspaces_for
 from workspaces.models import Agent, Workspace
@@ -50,6 +50,7 @@ class LogAdmin(EntryPages):
             "opts": self.opts,
             "asked": asked,
             "spans": SPANS,
+            "recent": [(span, replace(asked, since=span, until="", before=None).query) for span in SPANS],
             "workspaces": readable,
             **self.searched(workspace, asked),
             "views": saved_views.of_person(request, workspace),
@@ -63,7 +64,7 @@ class LogAdmin(EntryPages):
         shown: dict[str, Any] = {"workspace": workspace, "query": asked.query}
         try:
             return {**shown, **explore(workspace, asked)}
-        except search.TooBroad as refused:
+        except (search.TooBroad, NoTime) as refused:
             return {**shown, "refused": str(refused)}
 
     def told(self, request: HttpRequest, entry: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html, json_script
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join, json_script
+from django.utils.safestring import SafeString, mark_safe
 
 from governance import containment, presentation
 from governance.readings import WHY
@@ -28,6 +28,12 @@ SHAPES = {
 def visible(text: object) -> str:
     """Text of an agent's with what a font would hide spelled out."""
     return presentation.visible(str(text))
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """A dotted name that a narrow column breaks behind its dots."""
+    return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in text.split(".")))
 
 
 @register.filter
