@@ -11,7 +11,7 @@ import random
 import re
 import sqlite3
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 import pytest
+from websockets import Origin
 from websockets.sync.client import connect
 
 from tests.faults.processes import GATE, PORTAL, Installation
@@ -28,6 +29,7 @@ RANDOM = random.Random(4711)
 ALNUM = string.ascii_letters + string.digits
 CONTROL = "zebrafinch"  # no secret: it is kept where it may be, and found there
 SHORTEST_PART = 12
+MAIL = {"to": "ann@customers.test", "subject": "x", "body": "y"}
 
 DECLARE = """
 import json
@@ -151,6 +153,39 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         world.end()
 
 
+def plant_addresses(check: Callable[[Any], object], planted: Planted) -> None:
+    """Secrets in URLs: user and password, query parameters."""
+    for place, url in (
+        ("user and password", "https://{}:{}@web.example/x"),
+        ("user and user", "https://{}@web.example/x {}@web.example".replace(" ", "?next=https://")),
+        ("query", "https://web.example/x?access_token={}&password={}"),
+        ("two parameters", "https://web.example/x?key={}&sig={}"),
+    ):
+        parts = planted.own(f"url {place} 1", text(24) + "1"), planted.own(f"url {place} 2", text(24) + "2")
+        check({"tool": "web.fetch", "arguments": {"url": url.format(*parts)}})
+        check({"tool": "mail.send", "arguments": MAIL, "reason": f"from {url.format(*parts)}"})
+
+
+def plant_outcomes(agent: httpx.Client, decision: str, planted: Planted) -> None:
+    """Everything that an agent can say of what became of a call."""
+    token = planted.token
+    agent.post(f"/v1/decisions/{decision}/outcome", json={"status": token("outcome status")})
+    agent.post(
+        f"/v1/decisions/{decision}/outcome", json={"status": "failed", "cost_usd": token("outcome cost")}
+    )
+    agent.post(f"/v1/decisions/{decision}/outcome", json={"status": "failed", token("outcome name"): 1})
+    agent.post(
+        f"/v1/decisions/{decision}/outcome",
+        json={
+            "status": "succeeded",
+            "summary": f"{CONTROL} did {token('summary')}",
+            "changes": [{"row": token("change"), token("change key"): 1}],
+        },
+        headers={"X-Trace": token("outcome header")},
+    )
+    agent.post(f"/v1/decisions/{token('outcome path')}/outcome", json={"status": "failed"})
+
+
 def plant(gate: str, key: str, planted: Planted) -> list[str]:
     """Ask everything that the gate answers, with a token in each place; the ids of approvals that were opened."""
     agent = httpx.Client(base_url=gate, headers={"Authorization": f"Bearer {key}"}, timeout=30)
@@ -166,7 +201,7 @@ def plant(gate: str, key: str, planted: Planted) -> list[str]:
         return told
 
     token = planted.token
-    mail = {"tool": "mail.send", "arguments": {"to": "ann@customers.test", "subject": "x", "body": "y"}}
+    mail: dict[str, Any] = {"tool": "mail.send", "arguments": MAIL}
     # Each field of a check, on its own, and all that can stand together.
     for name in ("tool", "session", "call_id", "on_behalf_of", "reason", "resource", "action", "approval",
                  "estimated_cost_usd", "dry_run", "context", "arguments"):  # fmt: skip
@@ -189,16 +224,8 @@ def plant(gate: str, key: str, planted: Planted) -> list[str]:
                          "Content-Type": f"text/{token('Content-Type')}"})  # fmt: skip
     check(mail, headers={"Authorization": f"Bearer {token('Authorization')}"})
     check(mail, params={"q": token("query"), token("query name"): "1"})
-    # Addresses: user and password, query parameters, and a secret that only joining makes.
-    for place, url in (
-        ("user and password", "https://{}:{}@web.example/x"),
-        ("user and user", "https://{}@web.example/x {}@web.example".replace(" ", "?next=https://")),
-        ("query", "https://web.example/x?access_token={}&password={}"),
-        ("two parameters", "https://web.example/x?key={}&sig={}"),
-    ):
-        parts = planted.own(f"url {place} 1", text(24) + "1"), planted.own(f"url {place} 2", text(24) + "2")
-        agent.post("/v1/check", json={"tool": "web.fetch", "arguments": {"url": url.format(*parts)}})
-        check({**mail, "reason": f"from {url.format(*parts)}"})
+    plant_addresses(check, planted)
+    # A secret that only joining makes.
     team, room, hook = f"T{text(9, 'ABC0')}", f"B{text(9, 'ABC0')}", planted.own("joined", text(24))
     check(
         {
@@ -220,21 +247,7 @@ def plant(gate: str, key: str, planted: Planted) -> list[str]:
                        ("bytes", '{{"tool": "\xff{}"}}')):  # fmt: skip
         check(raw.format(token(f"malformed {place}")).encode("latin-1"))
     allowed = check(mail)["id"]
-    agent.post(f"/v1/decisions/{allowed}/outcome", json={"status": token("outcome status")})
-    agent.post(
-        f"/v1/decisions/{allowed}/outcome", json={"status": "failed", "cost_usd": token("outcome cost")}
-    )
-    agent.post(f"/v1/decisions/{allowed}/outcome", json={"status": "failed", token("outcome name"): 1})
-    agent.post(
-        f"/v1/decisions/{allowed}/outcome",
-        json={
-            "status": "succeeded",
-            "summary": f"{CONTROL} did {token('summary')}",
-            "changes": [{"row": token("change"), token("change key"): 1}],
-        },
-        headers={"X-Trace": token("outcome header")},
-    )
-    agent.post(f"/v1/decisions/{token('outcome path')}/outcome", json={"status": "failed"})
+    plant_outcomes(agent, allowed, planted)
     agent.get(f"/v1/approvals/{token('approval path')}", params={"wait": token("wait")})
     agent.get("/v1/me", params={"q": token("me query")}, headers={"X-Trace": token("me header")})
     agent.get(f"/v1/{token('no path')}")
@@ -281,7 +294,9 @@ def feed(portal: int, browser: httpx.Client) -> bytes:
     address = f"ws://127.0.0.1:{portal}/ws/feed/?workspace=acme&after=0"
     cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
     told = b""
-    with connect(address, origin="http://127.0.0.1:8000", additional_headers=cookie, proxy=None) as socket:
+    with connect(
+        address, origin=Origin("http://127.0.0.1:8000"), additional_headers=cookie, proxy=None
+    ) as socket:
         try:
             while CONTROL.encode() not in told or len(told) < 20_000:
                 message = socket.recv(timeout=3)
