@@ -47,7 +47,8 @@ def adopt(row: Log, *, reason: str, actor: str) -> Adopted:
 
 def take(row: Log, held: Heads, *, reason: str, actor: str) -> Adopted:
     """Everything that an adoption changes in the database. Inside a transaction."""
-    Head.objects.select_for_update(no_key=True).get(log_id=row.pk)
+    both = Head.objects.filter(log_id__in=[row.pk, log.installation_log_id()])
+    list(both.select_for_update(no_key=True).order_by("log_id"))
     soundness.lock_logs([row.pk])
     row.refresh_from_db()
     before = signed_last(row, held)
