@@ -342,7 +342,11 @@ CHANGES: list[tuple[str, dict[str, str], str]] = [
     ("workspaces_resource_change", {"pattern": "file:///new/*"}, "manage_tools"),
     ("workspaces_namedlist_change", {"members": "new"}, "publish_policy"),
     ("workspaces_reviewergroup_change", {}, "manage_members"),
-    ("workspaces_workspace_change", {"name": "New", "timezone": "UTC", "retention_days": 400}, "manage_members"),
+    (
+        "workspaces_workspace_change",
+        {"name": "New", "timezone": "UTC", "retention_days": "400"},
+        "manage_members",
+    ),
     ("workspaces_agent_stand", {"standing": "suspended", "reason": "test"}, "tighten"),
     ("workspaces_workspace_stand", {"standing": "suspended", "reason": "test"}, "tighten"),
     ("workspaces_user_roles", {"workspace": "globex", "roles": "auditor"}, "manage_members"),
