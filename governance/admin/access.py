@@ -1,20 +1,17 @@
 """Pages about who can do what: the matrix of grants with its CSV, and what one person owns and may decide."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from asgiref.sync import sync_to_async
 from django import forms
 from django.contrib import admin
-from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from governance import matrix, policies
+from governance import downloads, matrix, policies
 from governance.naming import actor, names_of
 from workspaces.access import PERMISSIONS, workspaces_for
 from workspaces.access.admin import actor_in
@@ -23,8 +20,6 @@ from workspaces.access.pages import signed_in_page, workspace_page
 from workspaces.models import Agent, Membership, Resource, Role, Tool, User, Workspace
 
 LONGEST = 3650  # days
-
-Piece = TypeVar("Piece", str, bytes)
 
 
 class MatrixForm(forms.Form):
@@ -112,30 +107,7 @@ def page(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 @require_POST
 def export(request: HttpRequest, workspace: Workspace) -> StreamingHttpResponse:
     """The whole matrix as a file."""
-    return download(request, workspace, actor=actor_in(request))
-
-
-def download(request: HttpRequest, workspace: Workspace, *, actor: str) -> StreamingHttpResponse:
-    """The whole matrix as CSV, after the entry that says who took it."""
-    matrix.note_export(workspace, actor=actor)
-    people = User.objects.filter(memberships__workspace=workspace).distinct()
-    names = {f"person:{person.public_id}": str(person) for person in people}
-    lines = matrix.lines_of_csv(workspace, names, timezone.now())
-    stream = in_threads(lines) if isinstance(request, ASGIRequest) else lines
-    response = StreamingHttpResponse(stream, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="access-{workspace.slug}.csv"'
-    response["Cache-Control"] = "no-store, private"
-    return response
-
-
-async def in_threads(pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
-    """The pieces, each read in the thread that may ask the database."""
-
-    def step() -> Piece | None:
-        return next(pieces, None)
-
-    while (piece := await sync_to_async(step)()) is not None:
-        yield piece
+    return downloads.matrix_file(request, workspace, actor=actor_in(request))
 
 
 @workspace_page()

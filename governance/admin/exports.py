@@ -1,13 +1,11 @@
 """Exports of a workspace's log: asked for, watched while the worker makes them, downloaded."""
 
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from typing import Any, BinaryIO
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.handlers.asgi import ASGIRequest
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import (
     Http404,
@@ -15,7 +13,6 @@ from django.http import (
     HttpResponse,
     HttpResponseRedirect,
     JsonResponse,
-    StreamingHttpResponse,
 )
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -25,15 +22,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from audit import exports
 from audit.models import Export
-from governance.admin.access import in_threads
-from workspaces.access import Forbidden, workspaces_for
+from governance import downloads
+from workspaces.access import workspaces_for
 from workspaces.access.admin import actor_in, person_of
 from workspaces.access.pages import signed_in_page, workspace_page
-from workspaces.models import User, Workspace
-from workspaces.people import actor_of
+from workspaces.models import Workspace
 
 SHOWN = 50
-CHUNK = 256 * 1024
 DAYS = 30  # that the form proposes
 # Days that have a midnight in every time zone, and one after them.
 ERA = [MinValueValidator(date(1970, 1, 2)), MaxValueValidator(date(9999, 12, 29))]
@@ -155,35 +150,7 @@ def progress(request: HttpRequest, workspace: Workspace, public_id: str) -> Http
 def download(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResponseBase:
     """The file, for who asked for it; taking it along is an entry."""
     try:
-        return handed_out(request, workspace, public_id, person_of(request))
+        return downloads.export_file(request, find(workspace, public_id), person_of(request))
     except exports.NotReady as reason:
         messages.error(request, str(reason))
         return HttpResponseRedirect(reverse("exports", args=[workspace.slug]))
-
-
-def handed_out(request: HttpRequest, workspace: Workspace, public_id: str, person: User) -> HttpResponseBase:
-    """The file as an answer. Raises NotReady, and Forbidden for somebody else's."""
-    row = find(workspace, public_id)
-    if row.requested_by_id != person.pk:
-        raise Forbidden("Only who asked for an export downloads it; ask for one of your own.")
-    chunks = pieces(exports.take_along(row, actor=actor_of(person)))
-    stream = in_threads(chunks) if isinstance(request, ASGIRequest) else chunks
-    kind = (
-        "application/zip"
-        if row.kind in exports.makers
-        else "text/csv"
-        if row.kind == "csv"
-        else "application/x-ndjson"
-    )
-    response = StreamingHttpResponse(stream, content_type=kind)
-    response["Content-Disposition"] = f'attachment; filename="{exports.name_of(row)}"'
-    response["Content-Length"] = str(row.written)
-    response["Cache-Control"] = "no-store, private"
-    return response
-
-
-def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """A file, a piece at a time, so that its size is nobody's memory."""
-    with file:
-        while piece := file.read(CHUNK):
-            yield piece

@@ -12,8 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.api.problems import Exact
-from governance import matrix
-from governance.admin.access import download
+from governance import downloads, matrix
 from workspaces.access.matrix import Asked
 from workspaces.api.fields import named_error
 from workspaces.api.views import VIEW, WorkspaceView
@@ -118,4 +117,4 @@ class AccessFile(WorkspaceView):
     )
     def post(self, request: Request, slug: str) -> HttpResponseBase:
         """The whole matrix as CSV. Taking it along is an entry."""
-        return download(request._request, self.workspace, actor=self.actor)
+        return downloads.matrix_file(request._request, self.workspace, actor=self.actor)

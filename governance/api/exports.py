@@ -15,7 +15,7 @@ from audit import exports
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from audit.models import Export
-from governance.admin.exports import handed_out
+from governance import downloads
 from workspaces.api.views import WorkspaceView, found
 from workspaces.models import Agent
 
@@ -123,5 +123,4 @@ class ExportFile(ExportRows):
     )
     def post(self, request: Request, slug: str, export: str) -> HttpResponseBase:
         """Download the file of an export that you asked for. Each download is an entry."""
-        self.export()
-        return handed_out(request._request, self.workspace, export, self.person)
+        return downloads.export_file(request._request, self.export(), self.person)
