@@ -105,7 +105,7 @@ def test_a_request_writes_no_line_of_its_own_into_a_witnesss_log(
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        with socket.create_connection(server.server_address[:2]) as connection:
+        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
             connection.sendall(b"GET /\x1b[2J\rWARNING HTTP/1.1\r\n\r\n")
             while connection.recv(4096):
                 pass
