@@ -49,6 +49,14 @@ class Export(models.Model):
     expires = models.DateTimeField(null=True, blank=True, help_text="When the file is deleted.")
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    first__gte=0, position__gte=models.F("first"), end__gte=models.F("position")
+                ),
+                name="export_within_its_part",
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["expires"], condition=models.Q(status__in=["done", "failed"]), name="export_by_expiry"

@@ -19,7 +19,16 @@ class Pruning(models.Model):
     entry_index = models.BigIntegerField(help_text="The entry that states it.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["log", "entry_index"], name="one_pruning_per_entry")]
+        constraints = [
+            models.UniqueConstraint(fields=["log", "entry_index"], name="one_pruning_per_entry"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    end__gte=models.F("start"),
+                    details_end__gte=models.F("details_start"),
+                ),
+                name="pruning_goes_forward",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"entries {self.start} to {self.end} of {self.log_id}"
@@ -63,6 +72,12 @@ class Erasure(models.Model):
     finished = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(position__gte=models.F("first"), end__gte=models.F("position")),
+                name="erasure_within_its_part",
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["log"],

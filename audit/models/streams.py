@@ -34,7 +34,13 @@ class Stream(models.Model):
     paused = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["log", "name"], name="one_stream_per_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["log", "name"], name="one_stream_per_name"),
+            models.CheckConstraint(
+                condition=(models.Q(kind="webhook") & ~models.Q(url="")) | models.Q(kind="file", url=""),
+                name="webhook_with_address",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

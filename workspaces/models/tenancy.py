@@ -73,6 +73,15 @@ class LegalHold(models.Model):
     released_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     released = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(released=None, released_by=None)
+                | models.Q(released__isnull=False, released_by__isnull=False),
+                name="hold_released_by_somebody",
+            )
+        ]
+
     def __str__(self) -> str:
         return f"legal hold since {self.started:%F}"
 
