@@ -8,12 +8,14 @@ salt; the commitment in the entry's body stays, and so every hash. While a legal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.functions import Length
 
 from audit import envelopes, log, owed
 from audit.absences import ERASED, Ranges
@@ -22,10 +24,12 @@ from governance import mentions, remains
 from workspaces import holds
 from workspaces.models import Workspace
 
-SLICE = "governance.erasure"
+SLICE, MAILS = "governance.erasure", "governance.erasure.mails"
 SLICE_SECONDS = 10.0
 SEARCHED = 1_000  # entries that one step looks at
 BATCH = 200  # entries that one write erases from
+LARGEST_BATCH = 4 * 2**20  # bytes of Details that one write opens, for the gate waits meanwhile
+LATER = timedelta(minutes=1)  # until what a worker that died left undone is done
 LONGEST_BASIS = 200
 LONGEST_REASON = 500
 Status = Erasure.Status
@@ -208,10 +212,9 @@ def look(erasure: Erasure) -> bool:
 
 def erase(erasure: Erasure) -> bool:
     """Erase the next batch, with its entry; False when nothing is left, or a legal hold stands."""
-    items = list(erasure.items.order_by("index")[:BATCH])
+    items = next_items(erasure)
     entries_told = remains.told_by(erasure.log_id, [item.index for item in items])
-    if not holds.standing(erasure.log_id).exists():
-        remains.shred_mails(each.approval for each in entries_told)
+    approvals = sorted({each.approval for each in entries_told if each.approval})
     with log.write(erasure.log_id) as entries:
         erasure.refresh_from_db()
         if erasure.status not in TO_BE_ERASED:
@@ -232,7 +235,28 @@ def erase(erasure: Erasure) -> bool:
         erasure.left = merged(erasure.left, remains.departures(erasure.log, entries_told))
         erasure.status = Status.ERASING
         erasure.save(update_fields=["erased", "left", "status"])
+        if approvals:
+            owed.owe(MAILS, [{"approvals": approvals}], due=entries.now + LATER)
+    remains.shred_mails(approvals)
     return True
+
+
+def next_items(erasure: Erasure) -> list[ErasureItem]:
+    """The next batch: so many entries, and no more of their Details than one write opens quickly."""
+    items = list(erasure.items.order_by("index")[:BATCH])
+    rows = Detail.objects.filter(log_id=erasure.log_id, index__in=[item.index for item in items])
+    sizes = dict(rows.annotate(size=Length("content")).values_list("index", "size"))
+    total = 0
+    for number, item in enumerate(items):
+        total += sizes.get(item.index, 0)
+        if number and total > LARGEST_BATCH:
+            return items[:number]
+    return items
+
+
+def shred_mails(payload: dict[str, Any]) -> str:
+    """Delete the mails about what a committed batch erased, where its worker died before it did."""
+    return f"{remains.shred_mails(payload['approvals'])} mails"
 
 
 def remove(erasure: Erasure, items: Sequence[ErasureItem], entries: log.Writer) -> None:

@@ -14,8 +14,9 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Min
+from django.db.models.functions import Length
 
 from audit import log, proofs
 from audit.absences import configures, stays
@@ -28,6 +29,7 @@ from workspaces import holds
 from workspaces.models import Workspace
 
 CHUNK = 4_096  # entries that one write prunes
+LARGEST_PART = 8 * 2**20  # bytes of Details that one write deletes, for the gate waits meanwhile
 EVERY = timedelta(days=1)  # for a part that is not full
 PAUSE = 3600.0  # seconds between two looks at all workspaces
 LONGEST_ROUND = 5.0  # seconds, then mail gets its turn
@@ -93,11 +95,12 @@ def next_part(workspace: Workspace, before: datetime, now: datetime) -> Part | N
     last = Pruning.objects.filter(log_id=log_id).order_by("-entry_index").first()
     start, details_start = (last.end, last.details_end) if last else (0, 0)
     due = min([log.index_at(log_id, before), *still_needed(workspace)])
-    details_end = min(due, details_start + CHUNK)
+    # A longer term than before may end before what went already.
+    details_end = max(details_start, min(due, details_start + CHUNK, light_until(log_id, details_start)))
     end = max(start, min(details_end, start + CHUNK, vouched_for(log_id, start)) // WIDTH * WIDTH)
     if details_end == details_start and end == start:
         return None
-    full = max(details_end - details_start, end - start) == CHUNK
+    full = max(details_end - details_start, end - start) == CHUNK or details_end < due
     if last is not None and not full and pruned_at(log_id, last.entry_index) > now - EVERY:
         return None
     return part_of(log_id, last, (start, end), (details_start, details_end))
@@ -111,6 +114,17 @@ def still_needed(workspace: Workspace) -> list[int]:
     )
     firsts = (rows.aggregate(first=Min("entry_index"))["first"] for rows in (waiting, running))
     return [first for first in firsts if first is not None]
+
+
+def light_until(log_id: int, start: int) -> int:
+    """Up to which index the Details of a part are few enough bytes to be deleted at once; never none of them."""
+    rows = Detail.objects.filter(log_id=log_id, index__gte=start, index__lt=start + CHUNK).order_by("index")
+    total = 0
+    for index, size in rows.annotate(size=Length("content")).values_list("index", "size"):
+        total += size
+        if total > LARGEST_PART and index > start:
+            return int(index)
+    return start + CHUNK
 
 
 def vouched_for(log_id: int, start: int) -> int:
@@ -190,8 +204,10 @@ def forget_approvals(workspace: Workspace, before: datetime) -> None:
     old = Approval.objects.filter(workspace=workspace, settled_at__lt=before).exclude(
         status=Approval.Status.PENDING
     )
-    with transaction.atomic():
-        found = list(old.order_by("pk").values_list("pk", "process_id")[:APPROVALS])
-        if found:
+    found = list(old.order_by("pk").values_list("pk", "process_id")[:APPROVALS])
+    if not found:
+        return
+    with log.write(workspace.log_id):
+        if not holds.standing(workspace.log_id).exists():
             Approval.objects.filter(pk__in=[pk for pk, _ in found]).delete()
             ApprovalProcess.objects.filter(pk__in=[process for _, process in found if process]).delete()
