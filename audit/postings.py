@@ -29,7 +29,7 @@ BLOCK = 4096  # entries
 FACTOR = 16  # blocks in a wide one: 65,536 entries, the most that 16 bits can tell apart
 NARROW, WIDE = 0, 1  # levels
 LONGEST = 200  # characters of a value, as in the columns
-ROWS = 500  # postings written in one transaction, for the gate writes too
+ROWS = 500  # postings written or deleted in one transaction, for the gate writes too
 ROUND = 0.5  # seconds of indexing before the worker's other sweeps get their turn
 
 FACETS = ("type", "actor", "agent", "tool", "resource", "outcome", "session")
@@ -46,6 +46,7 @@ INSERT = (
     " ON CONFLICT DO NOTHING"
 )
 SPOKEN = ("type", "tool", "resource", "outcome", "session")  # columns whose words free text finds
+MOST_WORDS = 16  # of one column: agents choose some, and each word costs a posting
 WORD = re.compile(r"[^\W_]+")
 
 
@@ -55,15 +56,16 @@ def term(facet: str, value: str) -> bytes:
 
 
 def words(text: str) -> set[str]:
-    """The lower-cased words of a text."""
-    return set(WORD.findall(text.lower()))
+    """The first lower-cased words of a column."""
+    return set(islice((found[0] for found in WORD.finditer(text.lower())), MOST_WORDS))
 
 
 def terms_of(columns: Sequence[Any], body: bytes | None) -> set[bytes]:
     """Every term of an entry. ``columns`` in the order of COLUMNS; without its body, those of INSIDE are left out."""
     found = {term(facet, value) for facet, value in zip(FACETS, columns[2:], strict=True) if value}
-    spoken = " ".join(value for facet, value in zip(FACETS, columns[2:], strict=True) if facet in SPOKEN)
-    found |= {term("word", word) for word in words(spoken)}
+    for facet, value in zip(FACETS, columns[2:], strict=True):
+        if facet in SPOKEN:
+            found |= {term("word", word) for word in words(value)}
     if body is not None:
         data = orjson.loads(body)["data"]
         found |= {term(CALL, value) for name in CALL_IDS if isinstance(value := data.get(name), str)}
@@ -182,7 +184,14 @@ def merge(log_id: int, wide: int) -> None:
     save(log_id, WIDE, wide, gather_wide(log_id, wide))
     Indexed.objects.filter(log_id=log_id, merged=wide).update(merged=wide + 1)
     for block in range((wide - 1) * FACTOR, wide * FACTOR):
-        Posting.objects.filter(log_id=log_id, level=NARROW, block=block).delete()
+        remove(log_id, block)
+
+
+def remove(log_id: int, block: int) -> None:
+    """Delete the postings of a narrow block, a few in each transaction."""
+    rows = Posting.objects.filter(log_id=log_id, level=NARROW, block=block)
+    while keys := list(rows.values_list("pk", flat=True)[:ROWS]):
+        Posting.objects.filter(pk__in=keys).delete()
 
 
 def gather_wide(log_id: int, wide: int) -> Iterator[tuple[bytes, bytes]]:
@@ -220,8 +229,8 @@ def thin(log_id: int, end: int) -> bool:
             kept, width, [(key, content) for key, each, content in batch if not bytes(each).startswith(UNITS)]
         )
     if level == WIDE:
-        blocks = {"block__gte": block * FACTOR, "block__lt": (block + 1) * FACTOR}
-        Posting.objects.filter(log_id=log_id, level=NARROW, **blocks).delete()
+        for each in range(block * FACTOR, (block + 1) * FACTOR):
+            remove(log_id, each)
     Indexed.objects.filter(log_id=log_id, thinned=state.thinned).update(thinned=following)
     return True
 
