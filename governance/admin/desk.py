@@ -1,5 +1,6 @@
 """Where everybody begins: what needs attention, and the way to everything that the person may see."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.models import Head
 from governance import approvals, pulse
 from governance.admin import attention
 from workspaces.access import glass, may_somewhere, operates, workspaces_for
@@ -30,6 +32,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Desk",
         "workspaces": workspaces,
         "stopped": [each for each in workspaces if each.standing != Standing.ACTIVE],
+        "halted": halted(workspaces),
         "looked_into": looked_into(workspaces, now),
         "yours": [each for each in found if each.rows and each.yours],
         "of_others": [each for each in found if each.rows and not each.yours],
@@ -39,6 +42,13 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "may_add_agent": may_somewhere(person, "manage_agents"),
         "public_url": settings.PUBLIC_URL,
     }
+
+
+def halted(workspaces: Iterable[Workspace]) -> list[tuple[Workspace, str]]:
+    """Workspaces whose log takes no entries, so that every agent is refused, each with what the publisher found."""
+    logs = {each.log_id: each for each in workspaces}
+    rows = Head.objects.filter(log_id__in=logs).exclude(halted="").order_by("log_id")
+    return [(logs[log_id], reason) for log_id, reason in rows.values_list("log_id", "halted")]
 
 
 def looked_into(workspaces: list[Workspace], now: datetime) -> list[BrokenGlass]:

@@ -14,6 +14,7 @@ from audit.admin.entries import SPANS, EntryPages
 from audit.models import Entry
 from audit.postings import CALL, ROW
 from governance.admin import saved_views
+from governance.admin.desk import halted
 from governance.admin.evidence import evidence
 from governance.admin.explorer import LABELS, Asked, NoTime, explore
 from governance.readings import VERDICTS
@@ -49,6 +50,7 @@ class LogAdmin(EntryPages):
             "title": "Log",
             "opts": self.opts,
             "asked": asked,
+            "halted": halted([workspace]),
             "spans": SPANS,
             "recent": [(span, replace(asked, since=span, until="", before=None).query) for span in SPANS],
             "workspaces": readable,

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit import log
-from audit.models import Entry
+from audit.models import Entry, Head
 from billing import limits
 from billing.budgets import window_start
 from billing.models import Account
@@ -181,3 +181,14 @@ def test_the_desk_costs_the_same_however_much_there_is(cast: Cast) -> None:
         leave_unreported(bot, tool=f"tool-{number}")
         approving.ask(bot, [approving.requirement(cast.rita)])
     assert queries(client, "index") == before
+
+
+def test_a_halted_log_is_the_first_thing_that_is_said(cast: Cast) -> None:
+    client = enter(cast.rita)
+    assert "was halted" not in page(client, "index")
+    Head.objects.filter(log_id=cast.acme.log_id).update(halted="It has 3 entries, and 5 were signed.")
+    for name in ("index", "audit_entry_changelist"):
+        shown = page(client, name)
+        assert "was halted: nothing is recorded in it, so its agents are refused" in shown, name
+        assert "It has 3 entries, and 5 were signed." in shown, name
+    assert "was halted" not in page(enter(cast.sam), "index")
