@@ -721,7 +721,7 @@ def judge_epoch(report: Report, place: Place, policy: Policy) -> None:
     ]
     if missing or place.epoch > 1000:
         message = (
-            f"This log was adopted anew {place.epoch} times after it had lost entries, and the policy does not name "
+            f"This log was adopted anew after it had lost entries (epoch {place.epoch}), and the policy does not name "
             f"that. Ask why; if you accept it, add the line: epoch {place.base} "
             f"{missing[0] if missing else place.epoch}"
         )

@@ -17,7 +17,7 @@ from audit.destinations import NotAllowed
 from audit.models import Stream
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import actor_in, person_of
-from workspaces.access.pages import View, signed_in_page, workspace_page
+from workspaces.access.pages import View, first_workspace, workspace_page
 from workspaces.models import Workspace
 
 CHANGE = "publish_policy"  # held by owners and compliance officers, who may export the log as well
@@ -37,14 +37,7 @@ class StreamForm(forms.Form):
     from_start = forms.BooleanField(required=False, label="From the log's first entry, not the next")
 
 
-@signed_in_page
-@require_GET
-def overview(request: HttpRequest) -> HttpResponse:
-    """To the streams of the first workspace whose log the person may export."""
-    first = workspaces_for(request.user, "export_log").order_by("name").first()
-    if first is None:
-        raise Http404("There is no log that you may export.")
-    return HttpResponseRedirect(reverse("streams", args=[first.slug]))
+overview = first_workspace("streams", "export_log")
 
 
 @workspace_page("export_log")
@@ -104,6 +97,8 @@ def create(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     except REFUSALS as refusal:
         form.add_error(None, str(refusal))
         return shown(request, workspace, form, status=400)
+    if not secret:
+        return HttpResponseRedirect(reverse("stream", args=[workspace.slug, stream.public_id]))
     return one(request, workspace, stream.public_id, secret=secret)
 
 
