@@ -5,9 +5,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -16,7 +15,7 @@ from governance.naming import actor, names_of
 from workspaces.access import PERMISSIONS, workspaces_for
 from workspaces.access.admin import actor_in
 from workspaces.access.matrix import Asked
-from workspaces.access.pages import signed_in_page, workspace_page
+from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import Agent, Membership, Resource, Role, Tool, User, Workspace
 
 LONGEST = 3650  # days
@@ -58,14 +57,7 @@ class MatrixForm(forms.Form):
         return row
 
 
-@signed_in_page
-@require_GET
-def overview(request: HttpRequest) -> HttpResponse:
-    """To the matrix of the first workspace that the person sees; it leads to the others."""
-    first = workspaces_for(request.user).order_by("name").first()
-    if first is None:
-        raise Http404("You are in no workspace yet.")
-    return HttpResponseRedirect(reverse("access", args=[first.slug]))
+overview = first_workspace("access")
 
 
 @workspace_page()

@@ -25,7 +25,7 @@ from audit.models import Export
 from governance import downloads
 from workspaces.access import workspaces_for
 from workspaces.access.admin import actor_in, person_of
-from workspaces.access.pages import signed_in_page, workspace_page
+from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import Workspace
 
 SHOWN = 50
@@ -71,14 +71,7 @@ def midnight(day: date | None, workspace: Workspace) -> datetime | None:
     return None if day is None else datetime.combine(day, time(tzinfo=ZoneInfo(workspace.timezone)))
 
 
-@signed_in_page
-@require_GET
-def overview(request: HttpRequest) -> HttpResponse:
-    """To the exports of the first workspace whose log the person may export; it leads to the others."""
-    first = workspaces_for(request.user, "export_log").order_by("name").first()
-    if first is None:
-        raise Http404("There is no log that you may export.")
-    return HttpResponseRedirect(reverse("exports", args=[first.slug]))
+overview = first_workspace("exports", "export_log")
 
 
 @workspace_page("export_log")

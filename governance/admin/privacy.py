@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -17,7 +17,7 @@ from governance import erasure
 from workspaces import holds
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import actor_in, person_of, sentences
-from workspaces.access.pages import signed_in_page, workspace_page
+from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import LegalHold, Workspace
 
 SHOWN = 50
@@ -52,14 +52,7 @@ class HoldForm(forms.Form):
     reason = forms.CharField(max_length=holds.LONGEST_REASON, label="Reason, kept with the entry")
 
 
-@signed_in_page
-@require_GET
-def overview(request: HttpRequest) -> HttpResponse:
-    """To the first workspace whose log the person may read; its page leads to the others."""
-    first = workspaces_for(request.user, "view_log").order_by("name").first()
-    if first is None:
-        raise Http404("There is no log that you may read.")
-    return HttpResponseRedirect(reverse("privacy", args=[first.slug]))
+overview = first_workspace("privacy", "view_log")
 
 
 @workspace_page("view_log")

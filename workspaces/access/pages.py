@@ -5,11 +5,13 @@ from functools import wraps
 from typing import Any, TypeAlias
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.views.decorators.http import require_GET
 
 from workspaces.access.roles import VIEW
-from workspaces.access.scoping import NotVisible, get_workspace, operates
+from workspaces.access.scoping import NotVisible, get_workspace, operates, workspaces_for
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 
@@ -38,6 +40,21 @@ def signed_in_page(view: View) -> View:
     open_page = login_required(view)
     open_page.asks = "to be signed in"  # type: ignore[attr-defined]
     return open_page
+
+
+def first_workspace(page: str, permission: str = VIEW) -> View:
+    """The view of a menu's link: to this page of the first workspace in which the person holds the permission, where
+    there is one; it leads to the others."""
+
+    @signed_in_page
+    @require_GET
+    def overview(request: HttpRequest) -> HttpResponse:
+        first = workspaces_for(request.user, permission).order_by("name").first()
+        if first is None:
+            raise NotVisible("You are in no workspace yet, or your roles there do not include this.")
+        return HttpResponseRedirect(reverse(page, args=[first.slug]))
+
+    return overview
 
 
 def operator_page(view: View) -> View:
