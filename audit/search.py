@@ -37,6 +37,8 @@ MOST_CHUNKS = 8  # of one call: eight million entries
 MOST_ROWS = 8_000  # postings that words which begin with a text may have in a chunk
 SHORTEST_PREFIX = 3  # characters; a shorter word is searched as it is
 MOST_WORDS = 10
+NEWEST = 500  # results whose values are counted
+PREFIXES = tuple(term(facet, "") for facet in INSIDE)
 
 Also: TypeAlias = Callable[[str], Iterable[tuple[str, str]]]
 
@@ -292,9 +294,6 @@ def scan(log_id: int, needs: Sequence[Need], low: int, high: int) -> Segment:
     return Segment(low, bits_of((index - low for index in found), width), rows=found)
 
 
-PREFIXES = tuple(term(facet, "") for facet in INSIDE)
-
-
 def column_filter(need: Need) -> Q:
     """What the database can tell of a need by its columns; everything where it cannot."""
     wanted = Q()
@@ -334,9 +333,6 @@ def counts(log_id: int, found: Found, facets: Sequence[str], most: int) -> dict[
         facet: [(value, total[term(facet, value)]) for value in listed] for facet, listed in values.items()
     }
     return {facet: sorted(rows, key=lambda row: (-row[1], row[0])) for facet, rows in told.items()}
-
-
-NEWEST = 500  # results whose values are counted
 
 
 def candidates(log_id: int, found: Found, facets: Sequence[str], most: int) -> dict[str, list[str]]:
