@@ -171,10 +171,25 @@ def examined(held: Heads, logs: list[Seen], spacing: timedelta) -> Iterator[Soun
             continue
         try:
             yield soundness.examine(each, held, newest)
-        except Unsound as reason:
-            halt(each, str(reason))
+        except Unsound:
+            if reason := confirmed(each, held):
+                halt(each, reason)
         except (Overtaken, Head.DoesNotExist):
             continue
+
+
+def confirmed(seen: Seen, held: Heads) -> str:
+    """Why a log is not sound, looked at again while no other publisher can store anything of it: checkpoint and tiles
+    are read one after the other, and may be of two states. "" where it is sound, or gone."""
+    with transaction.atomic():
+        soundness.lock_logs([seen.log_id])
+        try:
+            soundness.examine(seen, held, soundness.newest_checkpoint(seen.log_id, seen.epoch))
+        except Unsound as reason:
+            return str(reason)
+        except (Overtaken, Head.DoesNotExist):
+            pass
+    return ""
 
 
 def sign(sound: Sound) -> Checkpoint:

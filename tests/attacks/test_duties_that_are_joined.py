@@ -92,6 +92,7 @@ def test_nobody_switches_the_second_person_off_alone(cast: Cast) -> None:
         cast.acme.pk,
         name="Acme",
         timezone="UTC",
+        retention_days="400",
     )
     assert "Nobody switches the second person off alone" in text
     cast.acme.refresh_from_db()

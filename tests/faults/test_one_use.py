@@ -140,6 +140,8 @@ def test_retries_of_the_one_use_hear_of_the_same_decision(
     assert others == {"approval_used"}
     for kind in ("key", "call"):
         told = [answer for answer, own in zip(answers, kinds, strict=True) if own == kind]
+        for answer in told:  # signed anew with each batch
+            answer["receipt"].pop("checkpoint")
         if any(answer["decision"] == "allow" for answer in told):
             assert all(answer == told[0] for answer in told), "A retry hears what the first call heard."
 
