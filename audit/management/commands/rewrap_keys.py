@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from audit import rewrapping
+from audit import envelopes, keys, rewrapping
 from audit.actors import command_line
+from audit.watermarks import Stopped
 
 
 class Command(BaseCommand):
@@ -15,7 +16,10 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = rewrapping.rewrap(actor=command_line())
+        try:
+            done = rewrapping.rewrap(actor=command_line())
+        except (envelopes.SealedOtherwise, keys.BadKeyFile, Stopped, OSError) as refusal:
+            raise CommandError(str(refusal)) from None
         self.stdout.write(
             f"{done.keys} keys wrapped anew. The old key is {done.old}: keep it with backups of before."
         )
