@@ -5,6 +5,7 @@ which owners and compliance officers hold together) is asked by who calls.
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from audit import destinations, envelopes, keys, log, owed, webhooks
-from audit.models import Stream, StreamCursor
+from audit.models import Owed, Stream, StreamCursor
 
 TEST, AGAIN = "audit.stream.test", "audit.stream.again"
 MOST = 20  # streams of a log
@@ -121,7 +122,21 @@ def naming(stream: Stream) -> dict[str, Any]:
 def ask_for_test(stream: Stream) -> None:
     """Have the worker send a message that says it is a test; its outcome stands on the stream's page."""
     StreamCursor.objects.filter(stream=stream).update(tested_at=None, test_result="Waiting for the worker.")
-    owed.owe(TEST, [{"stream": stream.pk}], due=timezone.now())
+    if not is_owed(TEST, stream):
+        owed.owe(TEST, [{"stream": stream.pk}], due=timezone.now())
+
+
+def is_owed(kind: str, stream: Stream) -> bool:
+    """Whether the worker is to do this for a stream already. Asked often it is done once: a sink that hangs holds up
+    others meanwhile."""
+    return Owed.objects.filter(kind=kind, done_at=None, payload__stream=stream.pk).exists()
+
+
+def address(stream: Stream, *, whole: bool) -> str:
+    """Where a webhook goes, as people are shown it: never its query, and of the rest only the host unless they may
+    change it, since many sinks' addresses are passwords."""
+    parts = urlsplit(stream.url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path if whole else '/…'}" if stream.url else ""
 
 
 def in_log(log_id: int) -> QuerySet[Any]:
@@ -153,7 +168,7 @@ def health(stream: Stream, size: int) -> str:
 def send_again(stream: Stream) -> int:
     """Have the worker send a stream's dead letters once more; how many."""
     waiting = stream.dead_letters.filter(sent_at=None).count()
-    if waiting:
+    if waiting and not is_owed(AGAIN, stream):
         owed.owe(AGAIN, [{"stream": stream.pk, "after": -1}], due=timezone.now())
     return waiting
 

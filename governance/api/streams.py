@@ -13,6 +13,7 @@ from audit import log, streams
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from audit.models import Stream
+from workspaces.access import may
 from workspaces.api.views import WorkspaceView, found
 
 EXPORT, CHANGE = "export_log", "publish_policy"
@@ -25,7 +26,11 @@ class StreamDocument(Exact):
     name = serializers.CharField(max_length=streams.LONGEST_NAME)
     sink = serializers.ChoiceField(Stream.Kind.choices, source="kind")
     url = serializers.CharField(
-        max_length=2000, required=False, allow_blank=True, default="", help_text="Of a webhook: https."
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Of a webhook: https. It is shown without its query, and to who may not change it, without its path.",
     )
     format = serializers.ChoiceField(Stream.Format.choices, default=Stream.Format.JSONL)
     from_start = serializers.BooleanField(
@@ -41,6 +46,12 @@ class StreamDocument(Exact):
     dead_letters = serializers.IntegerField(
         source="dead", read_only=True, help_text="Entries refused for good."
     )
+
+    def to_representation(self, stream: Stream) -> dict[str, Any]:
+        """Without what in its address may be a password."""
+        told: dict[str, Any] = super().to_representation(stream)
+        view = self.context["view"]
+        return told | {"url": streams.address(stream, whole=may(view.person, CHANGE, view.workspace))}
 
     def get_health(self, stream: Stream) -> str:
         """Beside the log's size now."""
