@@ -9,16 +9,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from audit import search
+from audit import saved_views, search
 from audit.admin.entries import SPANS, EntryPages
 from audit.models import Entry
 from audit.postings import CALL, ROW
-from governance.admin import saved_views
 from governance.admin.desk import halted
 from governance.admin.evidence import evidence
 from governance.admin.explorer import LABELS, Asked, NoTime, explore
 from governance.readings import VERDICTS
 from workspaces.access import may, workspaces_for
+from workspaces.access.admin import person_of
 from workspaces.models import Agent, Workspace
 
 LONGEST = 300  # characters of what is searched for
@@ -55,7 +55,7 @@ class LogAdmin(EntryPages):
             "recent": [(span, replace(asked, since=span, until="", before=None).query) for span in SPANS],
             "workspaces": readable,
             **self.searched(workspace, asked),
-            "views": saved_views.of_person(request, workspace),
+            "views": saved_views.of_person(person_of(request), workspace.log_id),
         }
         response = TemplateResponse(request, "admin/portal/log.html", context)
         response["Cache-Control"] = "no-store, private"

@@ -1,4 +1,4 @@
-"""Searches of a log that a person keeps for themselves."""
+"""The buttons by which a person keeps and forgets searches of a log."""
 
 from django import forms
 from django.contrib import messages
@@ -6,12 +6,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from audit.models import SavedView
+from audit import saved_views
 from workspaces.access.admin import person_of
 from workspaces.access.pages import workspace_page
 from workspaces.models import Workspace
-
-MOST = 50  # views of one person in one log
 
 
 class SavedViewForm(forms.Form):
@@ -19,12 +17,6 @@ class SavedViewForm(forms.Form):
 
     title = forms.CharField(label="Name", max_length=80)
     query = forms.CharField(required=False, max_length=2000)
-
-
-def of_person(request: HttpRequest, workspace: Workspace) -> list[SavedView]:
-    """The person's own views of this log."""
-    rows = SavedView.objects.filter(person=person_of(request), log_id=workspace.log_id)
-    return list(rows.order_by("name")[:MOST])
 
 
 @workspace_page("view_log")
@@ -39,14 +31,11 @@ def save(request: HttpRequest, workspace: Workspace) -> HttpResponse:
         )
         return HttpResponseRedirect(page_of(workspace, query[:2000]))
     query, name = form.cleaned_data["query"], form.cleaned_data["title"]
-    own = SavedView.objects.filter(person=person_of(request), log_id=workspace.log_id)
-    if own.exclude(name=name).count() >= MOST:
-        messages.error(request, f"You keep {MOST} views of this log already; remove one first.")
-    else:
-        own.update_or_create(
-            person=person_of(request), log_id=workspace.log_id, name=name, defaults={"query": query}
-        )
+    try:
+        saved_views.save(person_of(request), workspace.log_id, name=name, query=query)
         messages.success(request, f"“{name}” is saved, for you alone.")
+    except saved_views.TooManyViews as refusal:
+        messages.error(request, str(refusal))
     return HttpResponseRedirect(page_of(workspace, query))
 
 
@@ -54,8 +43,7 @@ def save(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 @require_POST
 def remove(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResponse:
     """Forget a view of one's own."""
-    rows = SavedView.objects.filter(person=person_of(request), log_id=workspace.log_id, public_id=public_id)
-    if not rows.delete()[0]:
+    if not saved_views.remove(person_of(request), workspace.log_id, public_id):
         raise Http404("There is no such view.")
     return HttpResponseRedirect(page_of(workspace, f"workspace={workspace.slug}"))
 
