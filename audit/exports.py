@@ -24,6 +24,7 @@ BATCH = 1_000  # entries between two syncs of the file
 SLICE_SECONDS = 5.0  # then another export gets its turn
 KEPT = timedelta(days=7)
 MOST_OPEN = 5  # exports that one person may have under way in a log
+MOST_KEPT = 50  # files of theirs that are kept of it at a time: the database needs the disk as well
 SEARCHED = ("type", "agent", "outcome")
 Status = Export.Status
 Kind = Export.Kind
@@ -97,6 +98,10 @@ def start(
     with log.write(log_id) as entries:
         if Export.objects.filter(log_id=log_id, requested_by=person, status__in=OPEN).count() >= MOST_OPEN:
             raise ExportRefused(f"{MOST_OPEN} exports of yours are under way here; wait until one is ready.")
+        if Export.objects.filter(log_id=log_id, requested_by=person, status=Status.DONE).count() >= MOST_KEPT:
+            raise ExportRefused(
+                f"{MOST_KEPT} files of yours are kept here; ask again when the oldest was deleted after its week."
+            )
         export = Export.objects.create(
             log_id=log_id,
             kind=kind,

@@ -111,6 +111,17 @@ def test_what_cannot_be_asked_for(cast: Cast) -> None:
         start(cast)
 
 
+def test_nobody_fills_the_disk_with_files_that_are_kept(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MOST_KEPT", 2)
+    for _ in range(2):
+        start(cast)
+    work()
+    with pytest.raises(ExportRefused, match="after its week"):
+        start(cast)
+    assert exports.expire_due(timezone.now() + exports.KEPT + timedelta(hours=1)) == 2
+    start(cast)
+
+
 def test_slices_of_a_killed_worker_are_gone_on_with(
     cast: Cast, own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
