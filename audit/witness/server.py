@@ -20,6 +20,7 @@ LARGEST_HEAD = 16 * 1024
 IDLE = 10.0  # seconds without a byte
 LONGEST = 60.0  # seconds that one connection may last
 MOST_CONNECTIONS = 64
+MOST_OF_ONE = 16  # connections of one address, so that one alone keeps nobody else out
 log = logging.getLogger(__name__)
 
 
@@ -131,15 +132,16 @@ class Server(ThreadingHTTPServer):
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.ledger, self.longest = ledger, longest
-        self.open: dict[socket.socket, float] = {}  # until when
+        self.open: dict[socket.socket, tuple[str, float]] = {}  # whose, and until when
         self.guard = threading.Lock()
         super().__init__(address, Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self.guard:
-            full = len(self.open) >= MOST_CONNECTIONS
+            of_one = sum(host == client_address[0] for host, _ in self.open.values())
+            full = len(self.open) >= MOST_CONNECTIONS or of_one >= MOST_OF_ONE
             if not full:
-                self.open[request] = time.monotonic() + self.longest
+                self.open[request] = client_address[0], time.monotonic() + self.longest
         if full:
             self.shutdown_request(request)
         else:
@@ -154,7 +156,7 @@ class Server(ThreadingHTTPServer):
         """Called twice a second: end the connections whose time is over."""
         now = time.monotonic()
         with self.guard:
-            over = [each for each, until in self.open.items() if until < now]
+            over = [each for each, (_, until) in self.open.items() if until < now]
         for each in over:
             try:
                 each.shutdown(socket.SHUT_RDWR)

@@ -22,7 +22,7 @@ from audit import merkle
 from audit.notes import COSIGNATURE, ED25519, Checkpoint, Note, Signer, Verifier, sign
 from audit.witness.ledger import Ledger, LedgerError
 from audit.witness.requests import Refused, Request
-from audit.witness.server import IDLE, LARGEST_BODY, MOST_CONNECTIONS, Server
+from audit.witness.server import IDLE, LARGEST_BODY, MOST_CONNECTIONS, MOST_OF_ONE, Server
 from tests.audit.witnesses import Running, run, witness
 
 VECTORS = Path(os.environ.get("COUNTERSIGN_SHARED", "../shared")) / "vectors/c2sp/witness_exchanges.json"
@@ -200,9 +200,11 @@ def serving(folder: Path, **options: Any) -> Iterator[Server]:
             thread.join()
 
 
-def connected(server: Server) -> socket.socket:
-    """A connection whose reader gives up before the server tires of silence."""
-    return socket.create_connection(("127.0.0.1", server.server_port), timeout=IDLE / 2)
+def connected(server: Server, whose: str = "127.0.0.1") -> socket.socket:
+    """A connection from this address, whose reader gives up before the server tires of silence."""
+    return socket.create_connection(
+        ("127.0.0.1", server.server_port), timeout=IDLE / 2, source_address=(whose, 0)
+    )
 
 
 def test_who_holds_a_connection_too_long_loses_it(tmp_path):
@@ -217,11 +219,21 @@ def test_who_holds_a_connection_too_long_loses_it(tmp_path):
 
 def test_only_so_many_connections_are_held(tmp_path):
     with serving(tmp_path) as server, ExitStack() as held:
-        for _ in range(MOST_CONNECTIONS):
-            held.enter_context(connected(server))
+        for number in range(MOST_CONNECTIONS):
+            held.enter_context(connected(server, f"127.0.1.{number // MOST_OF_ONE}"))
         refused = held.enter_context(connected(server))
         with suppress(ConnectionResetError):
             assert refused.recv(100) == b""
+
+
+def test_who_holds_many_keeps_nobody_else_out(tmp_path):
+    with serving(tmp_path) as server, ExitStack() as held:
+        mine = [held.enter_context(connected(server, "127.0.1.1")) for _ in range(MOST_CONNECTIONS)]
+        with suppress(ConnectionResetError):
+            assert mine[-1].recv(100) == b""
+        with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)) as connection:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
 
 
 def test_it_signs_nothing_that_it_cannot_remember(tmp_path):
