@@ -4,6 +4,7 @@ Imports Django, so that `Installation.set_up` must have been called before this 
 """
 
 import io
+import zipfile
 from pathlib import Path
 
 import yaml
@@ -93,6 +94,24 @@ def approval_status(public_id: str) -> str:
 def size() -> int:
     """How many entries the workspace's log has."""
     return Head.objects.get(log_id=agent().workspace.log_id).size
+
+
+def hand_to_auditor(folder: Path) -> None:
+    """Write what an auditor is given: the log's bundle, the verifier that is in it, and the policy file that names the
+    keys. Raises CommandError where the worker signs nothing."""
+    bundle, told = folder / "shop.zip", io.StringIO()
+    call_command(
+        "export_bundle",
+        workspace=SLUG,
+        out=bundle,
+        stdout=io.StringIO(),
+        stderr=io.StringIO(),
+        skip_checks=True,
+    )
+    with zipfile.ZipFile(bundle) as archive:
+        (folder / "verify.py").write_bytes(archive.read("verify.py"))
+    call_command("trust_policy", stdout=told, skip_checks=True)
+    (folder / "countersign.policy").write_text(told.getvalue())
 
 
 def flip_byte() -> int:

@@ -5,9 +5,11 @@ Every step looks at what is really there afterwards (files, rows, mail, the log)
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from demo import records
@@ -119,6 +121,7 @@ class Story:
             Step("Otto", "stops the agent in mid-work", "suspended", self.otto_stops),
             Step("agent", "calls on (ms since the stop)", "deny, contained", self.is_stopped),
             Step("log", "is verified: manage.py verify_log", "exit 0", self.verify),
+            Step("Ada", "audits one file: python verify.py", "exit 0, INTACT", self.audit),
         ]  # fmt: skip
 
     def call(
@@ -312,3 +315,27 @@ class Story:
         said = "\n".join([*result.stdout.splitlines(), *result.stderr.splitlines()][-10:])
         expect(result.returncode == 0, f"exit {result.returncode}", said)
         return Seen(f"exit 0; {records.size()} entries intact", seconds)
+
+    def audit(self) -> Seen:
+        """An outsider's verification: of the bundle, by the program in it, with nothing of ours within reach."""
+        with tempfile.TemporaryDirectory(prefix="countersign-auditor-") as folder:
+            records.hand_to_auditor(Path(folder))
+            started = time.monotonic()
+            command = [
+                sys.executable,
+                "-I",
+                "verify.py",
+                "verify",
+                "shop.zip",
+                "--policy",
+                "countersign.policy",
+            ]
+            result = subprocess.run(
+                command, cwd=folder, env={}, capture_output=True, text=True, timeout=VERIFIED_WITHIN,
+                preexec_fn=die_with_parent, check=False,
+            )  # fmt: skip
+            seconds = time.monotonic() - started
+        said = result.stdout + result.stderr
+        intact = result.returncode == 0 and "INTACT" in said
+        expect(intact, f"exit {result.returncode}", said)
+        return Seen("exit 0; INTACT, without us", seconds)
