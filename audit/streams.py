@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from audit import destinations, envelopes, keys, log, owed, webhooks
-from audit.models import Owed, Stream, StreamCursor
+from audit.models import Head, Owed, Stream, StreamCursor
 
 TEST, AGAIN = "audit.stream.test", "audit.stream.again"
 MOST = 20  # streams of a log
@@ -140,12 +140,13 @@ def address(stream: Stream, *, whole: bool) -> str:
 
 
 def in_log(log_id: int) -> QuerySet[Any]:
-    """A log's streams, each with its cursor and ``dead``: how many dead letters it has."""
+    """A log's streams, each with its cursor, ``dead``: how many dead letters it has, and the log's ``size``."""
     dead = Count("dead_letters", filter=Q(dead_letters__sent_at=None))
+    size = Subquery(Head.objects.filter(log_id=log_id).values("size")[:1])
     return (
         Stream.objects.filter(log_id=log_id)
         .select_related("cursor", "log")
-        .annotate(dead=dead)
+        .annotate(dead=dead, size=size)
         .order_by("pk")
     )
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from audit import folders, log, streams
+from audit import folders, streams
 from audit.destinations import NotAllowed
 from audit.models import Stream
 from workspaces.access import may, workspaces_for
@@ -50,13 +50,13 @@ def listing(request: HttpRequest, workspace: Workspace) -> HttpResponse:
 
 def shown(request: HttpRequest, workspace: Workspace, form: StreamForm, status: int = 200) -> HttpResponse:
     """The list with a form."""
-    size, may_change = log.newest(workspace.log_id), may(request.user, CHANGE, workspace)
+    may_change = may(request.user, CHANGE, workspace)
     context = {
         **admin.site.each_context(request),
         "title": f"Streams of the log: {workspace}",
         "workspace": workspace,
         "workspaces": workspaces_for(request.user, "export_log").order_by("name"),
-        "rows": [dress(row, size, may_change=may_change) for row in streams.in_log(workspace.log_id)],
+        "rows": [dress(row, may_change=may_change) for row in streams.in_log(workspace.log_id)],
         "form": form,
         "may_change": may_change,
         "has_folder": bool(settings.STREAM_FOLDER),
@@ -64,11 +64,11 @@ def shown(request: HttpRequest, workspace: Workspace, form: StreamForm, status: 
     return render(request, "admin/log/streams.html", context, status=status)
 
 
-def dress(stream: Any, size: int, *, may_change: bool) -> Any:
+def dress(stream: Any, *, may_change: bool) -> Any:
     """A stream with what pages show of it."""
-    stream.health = streams.health(stream, size)
+    stream.health = streams.health(stream, stream.size)
     stream.color, stream.word = COLORS[stream.health], WORDS[stream.health]
-    stream.lag = max(0, size - stream.cursor.next)
+    stream.lag = max(0, stream.size - stream.cursor.next)
     is_file = stream.kind == Stream.Kind.FILE
     stream.where = folders.path_of(stream) if is_file else streams.address(stream, whole=may_change)
     return stream
@@ -120,7 +120,7 @@ def page(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResp
 def one(request: HttpRequest, workspace: Workspace, public_id: str, *, secret: str = "") -> HttpResponse:
     """A stream's page, with its secret where it is new."""
     may_change = may(person_of(request), CHANGE, workspace)
-    stream = dress(find(workspace, public_id), log.newest(workspace.log_id), may_change=may_change)
+    stream = dress(find(workspace, public_id), may_change=may_change)
     context = {
         **admin.site.each_context(request),
         "title": f"Stream {stream.name}",

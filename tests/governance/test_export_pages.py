@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audit import delivery, log, streams
@@ -225,3 +227,21 @@ def test_the_api_exports_and_streams(cast: Cast) -> None:
     assert call("delete", path).status_code == 204
     assert streams.in_log(cast.acme.log_id).count() == 0
     assert enter(cast.otto).get("/api/v1/workspaces/acme/streams").status_code == 403
+
+
+def test_a_list_of_streams_costs_as_many_queries_with_more_of_them(cast: Cast) -> None:
+    client = enter(cast.rita)
+
+    def cost(path: str) -> int:
+        client.get(path)
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(path).status_code == 200
+        return len(captured)
+
+    paths = ("/api/v1/workspaces/acme/streams", address("streams"))
+    set_up(client, name="first")
+    before = [cost(path) for path in paths]
+    for number in range(4):
+        set_up(client, name=f"more {number}")
+    assert streams.in_log(cast.acme.log_id).count() == 5
+    assert [cost(path) for path in paths] == before
