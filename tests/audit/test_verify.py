@@ -467,7 +467,7 @@ def test_hostile_archives_are_refused(auditor: Auditor, small: Files) -> None:
         (archive_of(("tile/0/x00", b"x"), (MANIFEST, b"{}")), "A bundle has no file"),
         (archive_of(("entries.jsonl", bomb), (MANIFEST, b"{}")), "would unpack to 40,000,000 bytes"),
         (archive_of((MANIFEST, b"{}"), comment=False), "it was packed again, or is another archive"),
-            (archive_of(("bundle.zip", b""), comment=False), "verify the bundle.zip that is in it"),
+        (archive_of(("bundle.zip", b""), comment=False), "verify the bundle.zip that is in it"),
         (archive_of((MANIFEST, b"{}")), "The bundle has no checkpoint"),
         (b"", "too short"),
         (pack(small)[:-200] + b"\x00" * 200, "it is no archive, or only a part of one"),
