@@ -10,12 +10,12 @@ from audit.models import Posting
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
-WORDS = [f"w{number}" for number in range(60)]
+WORDS = [f"w{number}" for number in range(24)]
 
 
 @pytest.fixture
 def flooded(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
-    """Four blocks in which every session has sixty words of its own."""
+    """Four blocks in which every session has two dozen words of its own."""
     monkeypatch.setattr(postings, "BLOCK", 64)
     monkeypatch.setattr(postings, "FACTOR", 2)
     monkeypatch.setattr(postings, "ROWS", 100)
