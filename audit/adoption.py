@@ -18,7 +18,7 @@ ADOPTED = "audit.log.adopted"
 
 
 class NotAdoptable(RuntimeError):
-    """The log cannot be taken as it is: something is missing in the middle of it."""
+    """The log cannot be taken as it is: something is missing in the middle of it, or nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ def take(row: Log, held: Heads, *, reason: str, actor: str) -> Adopted:
     list(both.select_for_update(no_key=True).order_by("log_id"))
     soundness.lock_logs([row.pk])
     row.refresh_from_db()
+    if is_sound(row, held):
+        raise NotAdoptable(
+            "The log is what was signed, and takes entries: there is nothing to adopt. A new epoch would only have"
+            " every auditor ask why."
+        )
     before = signed_last(row, held)
     growth = recomputed(row.pk)
     frontier = growth.frontier()
@@ -62,6 +67,16 @@ def take(row: Log, held: Heads, *, reason: str, actor: str) -> Adopted:
     adopted = Adopted(row.epoch, log.in_epoch(row.origin, row.epoch), frontier.size, frontier.root(), before)
     tell(row, adopted, reason=reason, actor=actor)
     return adopted
+
+
+def is_sound(row: Log, held: Heads) -> bool:
+    """Whether the log could be signed and written to as it is."""
+    seen = soundness.seen(row)
+    try:
+        soundness.examine(seen, held, soundness.newest_checkpoint(row.pk, row.epoch))
+    except soundness.Unsound:
+        return False
+    return not seen.halted
 
 
 def signed_last(row: Log, held: Heads) -> Line:

@@ -99,6 +99,7 @@ def test_leaves_of_pruned_entries_are_taken_from_the_tiles(row: Log) -> None:
     publish(row)
     root = proofs.root(row.pk, 600)
     Entry.objects.filter(log=row, index__lt=580).delete()
+    Head.objects.filter(log_id=row.pk).update(halted="Somebody is to look.")
     adopted = adoption.adopt(row, reason="x", actor="system")
     assert (adopted.size, adopted.root) == (600, root)
 
@@ -133,3 +134,12 @@ def test_the_key_of_another_installation_adopts_nothing(row: Log) -> None:
     keys.path_of(keys.CHECKPOINT).unlink()
     with pytest.raises(CommandError, match="not the key that signed before"):
         call_command("log_adopt", "--log", str(row.uuid), "--reason", "x")
+
+
+def test_a_log_that_is_what_was_signed_is_not_adopted(row: Log) -> None:
+    append(row, 3)
+    publish(row)
+    with pytest.raises(adoption.NotAdoptable, match="there is nothing to adopt"):
+        adoption.adopt(row, reason="by mistake", actor="system")
+    row.refresh_from_db()
+    assert row.epoch == 0

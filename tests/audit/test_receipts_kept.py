@@ -118,3 +118,12 @@ def test_a_bundle_without_a_sign_of_life_is_incomplete(read: Reading, evidence: 
     report = read(evidence.acme, fresh=timedelta(0))
     assert report.status == INCOMPLETE
     assert "The last sign of life is of" in report.lines()[0]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["verify"], ["verify", "b.zip", "--policy", "p", "--fresh", "soon"]]
+)
+def test_a_mistake_on_the_command_line_is_no_verdict(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        verify.main(arguments)
+    assert ended.value.code == 64
