@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.attacks import world
-from bench.attacks.attacks import STORIES
+from bench.attacks.attacks import PLACE, STORIES
+
+LEAST = 2 * PLACE
 
 
 def main() -> int:
@@ -20,6 +22,8 @@ def main() -> int:
         "--entries", type=int, default=world.ENTRIES, help=f"checks beforehand ({world.ENTRIES:,})"
     )
     options = parser.parse_args()
+    if options.entries < LEAST:
+        parser.error(f"The attacks are on entry {PLACE:,} and after it: give --entries {LEAST:,} at least.")
     chosen = [
         name for name in STORIES if not options.attacks or any(part in name for part in options.attacks)
     ]
