@@ -25,7 +25,7 @@ run: .venv/runtime.stamp ## keep a portal open with the demo's data; prints its 
 	@$(BIN)/python -m demo --serve $(ARGS)
 
 test: .venv/dev.stamp ## run the tests, and say why any was skipped
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/dev.stamp ## lint, format, types, import contracts, migrations, deployment settings
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit import adoption, bundles, inclusions, keys, log, notes, publishing, rotation, verify
-from audit.models import Checkpoint, Cosignature, Entry, Log, Tile
+from audit.models import Checkpoint, Cosignature, Entry, Head, Log, Tile
 from governance import policies
 from tests.audit.evidence import Auditor, exported, lines_of, resigned, unpack, vkey
 from tests.cast import ACTOR, Cast
@@ -168,6 +168,7 @@ def test_a_rotation_of_the_key_is_followed_both_ways(published: Cast, tmp_path: 
 
 def test_an_adopted_log_is_another_epoch(published: Cast, tmp_path: Path) -> None:
     acme = Log.objects.get(pk=published.acme.log_id)
+    Head.objects.filter(log_id=acme.pk).update(halted="Somebody is to look.")
     adoption.adopt(acme, reason="A backup was restored.", actor=ACTOR)
     sign()
     policy = f"log {vkey(installation().origin, keys.signing_key(keys.CHECKPOINT))}\nquorum none\n"
