@@ -63,13 +63,16 @@ for log in Log.objects.all():
 print(json.dumps(told))
 """
 EXPORTED = """
-import json
-from audit import exports
+import sys
+from audit import exports, streams
+from django.conf import settings
 from workspaces.models import User, Workspace
 from workspaces.people import actor_of
 acme, rita = Workspace.objects.get(slug="acme"), User.objects.get(email="rita@acme.test")
 for kind in ("jsonl", "csv", "ocsf", "cloudevents"):
     exports.start(acme.log_id, kind=kind, person=rita, actor=actor_of(rita))
+settings.STREAM_FOLDER = sys.argv[1]
+streams.create(acme.log_id, name="all", kind="file", actor=actor_of(rita), from_start=True)
 print("[]")
 """
 
@@ -324,6 +327,11 @@ def files(installation: Installation) -> Iterator[tuple[str, bytes]]:
             yield str(path.relative_to(installation.folder)), path.read_bytes()
 
 
+def lines_in(folder: Path) -> int:
+    """How many lines the files of a folder have."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
+
+
 def unfinished(installation: Installation) -> list[Any]:
     """What is owed and due."""
     return installation.execute("SELECT id FROM audit_owed WHERE done_at IS NULL")
@@ -354,11 +362,15 @@ def test_no_secret_that_an_agent_sends_is_anywhere(installation: Installation, s
     planted.door = "gate"
     assert len(plant(f"http://127.0.0.1:{gate}", key, planted)) == 1
     installation.manage("work", "--once")  # its mail goes into the folder that stands for a mail server
-    installation.worker(COUNTERSIGN_SMTP_URL=smtp_sink.url, **talkative)
+    streamed = installation.folder / "streams"
+    streamed.mkdir(mode=0o700)
+    sinks = {"COUNTERSIGN_SMTP_URL": smtp_sink.url, "COUNTERSIGN_STREAM_FOLDER": str(streamed)}
+    installation.worker(**sinks, **talkative)
     planted.door, since = "portal", installation.size("acme")
     assert len(plant(f"http://127.0.0.1:{portal}", key, planted)) == 1
-    installation.script(EXPORTED)
+    installation.script(EXPORTED, str(streamed))
     wait_until(lambda: bool(smtp_sink.messages) and not unfinished(installation), what="Mail and exports")
+    wait_until(lambda: lines_in(streamed) >= installation.size("acme"), what="The stream")
     browser = signed_in(f"http://127.0.0.1:{portal}", made["link"])
     haystacks = {
         "opened Details": "\n".join(installation.script(OPENED)).encode(),
@@ -375,7 +387,7 @@ def test_no_secret_that_an_agent_sends_is_anywhere(installation: Installation, s
     silent = {"countersign.sqlite3-shm", "processes.log"}
     for name, content in haystacks.items():
         assert CONTROL.encode() in content or not content or name in silent, name
-    assert {"outbox", "exports"} <= {Path(name).parent.name for name in haystacks}
+    assert {"outbox", "exports", "streams"} <= {Path(name).parent.name for name in haystacks}
     assert len(planted.by_place) > 120
 
 
