@@ -14,10 +14,15 @@ from audit import keys, merkle
 from audit.notes import Checkpoint, Signer, sign
 
 
+def name() -> str:
+    """What receipts are signed as: ``<host>/receipts``."""
+    return f"{urlsplit(settings.PUBLIC_URL).netloc}/receipts"
+
+
 @lru_cache(1)
 def signer() -> Signer:
-    """The gate's key under its name, ``<host>/receipts``. Raises keys.BadKeyFile, which belongs before the commit."""
-    return Signer(f"{urlsplit(settings.PUBLIC_URL).netloc}/receipts", keys.signing_key(keys.RECEIPT))
+    """The gate's key under its name. Raises keys.BadKeyFile, which belongs before the commit."""
+    return Signer(name(), keys.signing_key(keys.RECEIPT))
 
 
 def signed(signer: Signer, origin: str, tree: merkle.Frontier) -> str:

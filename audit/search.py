@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeAlias
 
 from django.db.models import Q, QuerySet
@@ -105,13 +106,7 @@ class Found:
 
     def newest(self, count: int) -> list[int]:
         """The newest results' indexes."""
-        found: list[int] = []
-        for segment in self.segments:
-            for index in segment.indexes:
-                if len(found) == count:
-                    return found
-                found.append(index)
-        return found
+        return list(islice((index for segment in self.segments for index in segment.indexes), count))
 
 
 def search(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench import audit, bodies, crash, heads, kill, load, memory, portal, replay, search
 from bench.pressure import PromiseBroken
-from bench.servers import manage, serving
+from bench.servers import manage, serving, surroundings
 
 GATE = {"uvicorn": "config.gate:application", "daphne": "config.asgi:application"}
 ECHO = "bench.echo:application"
@@ -73,14 +73,7 @@ def kept(part: str) -> bool:
 def world(agents: int = 50, rules: int = 20, **environment: str) -> Iterator[World]:
     """Seed a database in a temporary folder; afterwards check that the log holds exactly what was answered."""
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
-        settings = {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "COUNTERSIGN_DATA_DIR": folder,
-            "COUNTERSIGN_SECRET_KEY": "bench " * 10,
-            "COUNTERSIGN_GATE_RATE": "1000000000",
-            "COUNTERSIGN_GATE_BURST": "1000000000",
-            **environment,
-        }
+        settings = surroundings(folder, **environment)
         out = Path(folder) / "seed.json"
         subprocess.run(
             [sys.executable, "-m", "bench.seeding", str(out), str(agents), str(rules)],

@@ -18,7 +18,7 @@ import pytest
 
 from bench import load
 from bench.pressure import PromiseBroken
-from bench.servers import manage, serving
+from bench.servers import manage, serving, surroundings
 from tests.servers import postgres_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,14 +57,7 @@ def measure() -> None:
 def on(database: str, **environment: str) -> list[str]:
     """Print the figures of one database; what was promised and is not so."""
     with TemporaryDirectory(prefix="countersign-bench-") as folder:
-        settings = {
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "COUNTERSIGN_DATA_DIR": folder,
-            "COUNTERSIGN_SECRET_KEY": "bench " * 10,
-            "COUNTERSIGN_GATE_RATE": "1000000000",
-            "COUNTERSIGN_GATE_BURST": "1000000000",
-            **environment,
-        }
+        settings = surroundings(folder, **environment)
         out = Path(folder) / "seed.json"
         run(settings, "-m", "bench.seeding", str(out), "50", "20")
         run(settings, "-m", "bench.auditing", str(out), str(ENTRIES))

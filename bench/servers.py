@@ -31,6 +31,19 @@ def command(server: str, application: str, port: int) -> list[str]:
             "--no-access-log", "--no-date-header", "--log-level", "warning"]  # fmt: skip
 
 
+def surroundings(folder: Path | str, **more: str) -> dict[str, str]:
+    """The environment of an installation that is measured: its data in a folder, and keys that may ask as often as
+    they like."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "COUNTERSIGN_DATA_DIR": str(folder),
+        "COUNTERSIGN_SECRET_KEY": "bench " * 10,
+        "COUNTERSIGN_GATE_RATE": "1000000000",
+        "COUNTERSIGN_GATE_BURST": "1000000000",
+        **more,
+    }
+
+
 @contextmanager
 def serving(
     server: str, application: str, environment: dict[str, str], *, processes: int = 1

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit import keys, outside
+from audit import keys, outside, receipts
 from audit.log import installation_log_id
 from audit.models import Checkpoint, Log
 from audit.notes import Note, Signer, Verifier
@@ -43,7 +42,7 @@ class Command(BaseCommand):
 
 def written(log: Log) -> list[str]:
     """What this installation says of itself."""
-    receipt = public(keys.RECEIPT, f"{urlsplit(settings.PUBLIC_URL).netloc}/receipts")
+    receipt = public(keys.RECEIPT, receipts.name())
     older = sorted(each.name for each in Path(settings.KEYS_DIR).glob("checkpoint-*.key"))
     adopted = Log.objects.filter(epoch__gt=0).order_by("pk").values_list("origin", "epoch")
     return [
