@@ -1,6 +1,7 @@
 """What an agent is answered, and what the log keeps of it."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_nothing_personal_stands_in_the_body(support: Bot, policy: None, cast: C
         reason="Ann asked",
     )
     (body,) = bodies(cast)
-    assert "ann" not in json.dumps(body).lower().replace("reason", "")
+    assert not re.search(r"\bann\b", json.dumps(body), re.IGNORECASE)
     values = read_detail(cast.acme.log_id, body["index"])
     assert values["arguments"]["to"] == "ann@customers.test"
     assert values["reason"] == "Ann asked"
@@ -91,12 +92,14 @@ def test_nothing_personal_stands_in_the_body(support: Bot, policy: None, cast: C
 
 def test_secrets_and_sensitive_arguments_are_withheld(support: Bot, policy: None, cast: Cast) -> None:
     secret = "ghp_" + "a1B2" * 9
-    support.check(REFUND, {"invoice": "1", "amount": 5, "card_number": "4111"}, reason=f"with {secret}")
+    support.check(
+        REFUND, {"invoice": "1", "amount": 5, "card_number": "4111 1111 1111 1111"}, reason=f"with {secret}"
+    )
     support.check("mail.send", {"to": "ann@customers.test", "subject": "x", "body": f"use {secret}"})
     stored = b" ".join(opened(cast.acme.log_id))
     stored += b" ".join(bytes(row.body) for row in Entry.objects.filter(log_id=cast.acme.log_id))
     assert secret.encode() not in stored
-    assert b"4111" not in stored
+    assert b"4111 1111" not in stored
     assert bodies(cast)[-1]["data"]["withheld"]
 
 

@@ -45,27 +45,27 @@ def ask(
 
 
 def test_a_sensitive_argument_is_not_kept_in_the_resource(told: Cast) -> None:
-    answer, detail = ask(told, "vault.read", {"number": "4711-secret"})
-    assert answer["resources"] == ["vault://box/4711-secret"]
+    answer, detail = ask(told, "vault.read", {"number": "4711-0815-secret"})
+    assert answer["resources"] == ["vault://box/4711-0815-secret"]
     assert detail["resources"] == ["vault://box/withheld"]
-    assert "4711" not in str(detail)
+    assert "4711-0815" not in str(detail)
     assert findings() == []
 
 
 def test_nor_in_the_reasons_of_a_refusal(told: Cast) -> None:
     catalog.remove_resource(told.acme.resources.get(name="vault"), actor=ACTOR)
-    answer, detail = ask(told, "vault.read", {"number": "4711-secret"})
-    assert "vault://box/4711-secret" in answer["reasons"][0]["message"]
+    answer, detail = ask(told, "vault.read", {"number": "4711-0815-secret"})
+    assert "vault://box/4711-0815-secret" in answer["reasons"][0]["message"]
     assert detail["reasons"][0]["missing"] == [{"permission": "read", "resource": "vault://box/withheld"}]
-    assert "4711" not in str(detail)
+    assert "4711-0815" not in str(detail)
 
 
 @pytest.mark.parametrize(
-    "url", ["https://4711.example/x", "https://user:4711@example.com/", "no address 4711"]
+    "url", ["https://4711-0815.example/x", "https://user:4711-0815@example.com/", "no address 4711-0815"]
 )
 def test_nor_where_no_resource_can_be_told(told: Cast, url: str) -> None:
     _, detail = ask(told, "url.read", {"url": url})
-    assert "4711" not in str(detail)
+    assert "4711-0815" not in str(detail)
 
 
 def test_a_secret_that_only_joining_makes_is_withheld_in_all_its_parts(told: Cast) -> None:
@@ -78,14 +78,14 @@ def test_a_secret_that_only_joining_makes_is_withheld_in_all_its_parts(told: Cas
 
 def test_a_repeated_call_gets_its_answer_whole_and_the_rows_hold_none_of_it(told: Cast) -> None:
     again = {"call_id": "c1", "idempotency_key": "k1", "body_digest": b"d"}
-    first, _ = ask(told, "vault.read", {"number": "4711-secret"}, **again)
-    second, _ = ask(told, "vault.read", {"number": "4711-secret"}, **again)
+    first, _ = ask(told, "vault.read", {"number": "4711-0815-secret"}, **again)
+    second, _ = ask(told, "vault.read", {"number": "4711-0815-secret"}, **again)
     assert second == first
-    assert second["resources"] == ["vault://box/4711-secret"]
+    assert second["resources"] == ["vault://box/4711-0815-secret"]
     for row in (Call.objects.get(), Idempotency.objects.get()):
-        assert b"4711" not in bytes(row.answer)
+        assert b"4711-0815" not in bytes(row.answer)
         assert first["id"].encode() not in bytes(row.answer)
-    third, _ = ask(told, "vault.read", {"number": "4711-secret"}, call_id="c1")
+    third, _ = ask(told, "vault.read", {"number": "4711-0815-secret"}, call_id="c1")
     assert third == first
 
 
