@@ -118,7 +118,7 @@ def register_agents() -> None:
     register_kind(
         models.Agent,
         rows_of=rows(models.Agent, INSIDE),
-        private=("purpose", *REASON),
+        private=("purpose", "callback_url", "callback_secret", *REASON),  # an address may hold a token
         touches=lambda row: ("agent", row.pk),
     )
     model: type[Model]

@@ -84,7 +84,7 @@ def test_a_planted_import_breaks_its_contract(tree: Path, module: str, line: str
 def test_the_allowed_importers_stay_allowed(tree: Path) -> None:
     plant(tree, "audit.live", "import channels")
     plant(tree, "gate.planted", "import starlette")
-    plant(tree, "governance.flows", "import viewflow")
+    plant(tree, "governance.flows.approval", "import viewflow")
     plant(tree, "workspaces.access", "import guardian, rest_framework")
     plant(tree, "workspaces.api.planted", "import django_filters, rest_framework")
     result = lint_imports(tree)

@@ -44,6 +44,17 @@ class Agent(models.Model):
     observe_until = models.DateTimeField(null=True, blank=True)
     epoch = models.PositiveIntegerField(default=0, help_text="Bumped by each containment step.")
     sessions_per_hour = models.PositiveIntegerField(null=True, blank=True)
+    most_waiting = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Calls that may wait for people at once; empty is 20."
+    )
+    callback_url = models.CharField(
+        max_length=2000, blank=True, help_text="Where it is told what became of its approvals."
+    )
+    callback_secret = models.BinaryField(
+        default=bytes,
+        editable=False,
+        help_text="Signs what is sent there; sealed under the installation's key.",
+    )
     ownerless_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When its owner left; another owner ends it."
     )

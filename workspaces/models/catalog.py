@@ -4,6 +4,7 @@ from django.db import models
 
 from workspaces.declarations import Action, ResourceTemplate, Risk, ToolDeclaration
 from workspaces.models.columns import id_field
+from workspaces.models.people import User
 from workspaces.models.tenancy import Workspace
 
 ACTIONS = [(action.value, action.value) for action in Action]
@@ -81,6 +82,14 @@ class Resource(models.Model):
     name = models.CharField(max_length=200)
     pattern = models.CharField(max_length=1000)
     labels = models.JSONField(default=list, blank=True)
+    steward = models.ForeignKey(
+        User,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Decides, with an agent's owner, about requests for access to it.",
+    )
 
     class Meta:
         permissions = [(action.value, f"{action.value.capitalize()} the resource") for action in Action]
