@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from governance.admin import proving, pulse, replays, saved_views, stop, timelines, trials
+from governance.admin import insights, proving, pulse, replays, saved_views, stop, timelines, trials
 from workspaces import views
 from workspaces.admin import tokens
 
@@ -36,6 +36,8 @@ urlpatterns = [
     path("admin/tokens/<str:public_id>/revoke/", tokens.revoke, name="api_token_revoke"),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
+    path("admin/insights/", insights.overview, name="insights_overview"),
+    path("admin/insights/<slug:slug>/", insights.page, name="insights"),
     path("admin/", include("governance.urls_access")),
     path("admin/", include("governance.urls_log")),
     path("admin/", include("governance.urls_privacy")),

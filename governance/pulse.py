@@ -24,13 +24,21 @@ class Minute(Func):
     """The minute of a time as ``2026-11-23 11:15``, in UTC, without a function of Python's in SQLite's loop."""
 
     output_field = CharField()
+    length, pattern = 16, "YYYY-MM-DD HH24:MI"
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 16)", **context)
+        template = f"substr(%(expressions)s, 1, {self.length})"
+        return self.as_sql(compiler, connection, template=template, **context)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+        template = f"to_char(%(expressions)s AT TIME ZONE 'UTC', '{self.pattern}')"
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+class Hour(Minute):
+    """The hour of a time as ``2026-11-23 11``."""
+
+    length, pattern = 13, "YYYY-MM-DD HH24"
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             item("Streams", "cell_tower", "streams_overview"),
         ]
     if may_somewhere(person, "view_log"):
-        groups[0]["items"].append(item("Privacy", "shield_person", "privacy_overview"))
+        groups[0]["items"] += [
+            item("Insights", "insights", "insights_overview"),
+            item("Privacy", "shield_person", "privacy_overview"),
+        ]
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
@@ -128,6 +131,7 @@ def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
 
 # Link of the sidebar → how the names of its pages' addresses begin, which are not below the link's own.
 BELOW = {
+    "Insights": ("insights",),
     "Log": ("log_",),
     "Exports": ("export",),
     "Streams": ("stream",),

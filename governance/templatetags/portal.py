@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 
 from governance import containment, presentation
+from governance.insights import spoken
 from governance.readings import WHY
 from workspaces.models import Agent, Workspace
 
@@ -57,6 +58,12 @@ def moment(time: datetime | None, shape: str = "minute") -> SafeString | str:
     stamp = utc.isoformat(timespec="microseconds").replace("+00:00", "Z")
     text = utc.strftime(SHAPES[shape])
     return format_html('<time datetime="{}" data-shape="{}">{} UTC</time>', stamp, shape, text)
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """A span as people say it."""
+    return spoken(seconds)
 
 
 @register.filter

@@ -43,6 +43,7 @@ SEGMENTS: dict[str, Kind] = {
     "erasures": Erasure,
     "exports": Export,
     "holds": LegalHold,
+    "insights": Workspace,
     "installation": Installation,
     "keys": AgentKey,
     "lists": NamedList,
