@@ -9,8 +9,9 @@ from typing import Any
 from audit import canonical, log
 from audit.models import Head
 from governance import lint
-from governance.models import PolicyVersion
+from governance.models import PolicyVersion, RuleOrigin
 from governance.rules import Problem, Rule, RuleErrors, parse_rules
+from governance.ruleset import digest_of_rule
 from workspaces.access import may
 from workspaces.models import (
     Agent,
@@ -96,8 +97,18 @@ def put_down(
     )
     version.full_clean(exclude=["content"])  # no rules are a policy too
     version.save()
+    note_origins(version, rules)
     entries.record("governance.policy.drafted", actor=actor, saved=[version], data=naming(version))
     return version
+
+
+def note_origins(version: PolicyVersion, rules: Sequence[Rule]) -> None:
+    """Remember this version as the origin of those of its rules that no earlier one has word for word."""
+    known = set(RuleOrigin.objects.filter(workspace=version.workspace).values_list("digest", flat=True))
+    new = {digest_of_rule(rule) for rule in rules} - known
+    RuleOrigin.objects.bulk_create(
+        RuleOrigin(workspace=version.workspace, digest=digest, version=version) for digest in sorted(new)
+    )
 
 
 def publish(version: PolicyVersion, *, actor: str, note: str = "") -> PolicyVersion:

@@ -57,6 +57,11 @@ class CompiledRule:
         return min(max(0, math.ceil(Decimal(str(value)) * MICRO)), MOST)
 
 
+def digest_of_rule(rule: Rule) -> str:
+    """The name of a rule's content: half of the SHA-256 of its canonical JSON (RFC 8785), in hex."""
+    return hashlib.sha256(canonical.encode(rule.as_dict())).hexdigest()[:32]
+
+
 def compile_rule(index: int, rule: Rule, patterns: Mapping[str, str]) -> CompiledRule:
     """Compile a rule; ``patterns`` maps the workspace's resource names to their patterns."""
 
@@ -72,7 +77,7 @@ def compile_rule(index: int, rule: Rule, patterns: Mapping[str, str]) -> Compile
     return CompiledRule(
         index=index,
         rule=rule,
-        digest=hashlib.sha256(canonical.encode(rule.as_dict())).hexdigest()[:32],
+        digest=digest_of_rule(rule),
         condition=condition,
         tools=compile_selector(rule.tools),
         agents=compile_selector(rule.agents, with_labels=True),

@@ -6,6 +6,7 @@ from governance.models.approvals import (
     ApprovalLink,
     ApprovalProcess,
     Asking,
+    CallbackState,
     Overflow,
     Remark,
     Vote,
@@ -22,7 +23,13 @@ from governance.models.decisions import (
     Session,
     UseCursor,
 )
-from governance.models.policies import ImmutableVersion, PolicyVersion, Replay, ReplayDifference
+from governance.models.policies import (
+    ImmutableVersion,
+    PolicyVersion,
+    Replay,
+    ReplayDifference,
+    RuleOrigin,
+)
 from governance.models.proposals import (
     AccessRequestProcess,
     OnboardingProcess,
@@ -42,6 +49,7 @@ __all__ = [
     "ApprovalProcess",
     "Asking",
     "Call",
+    "CallbackState",
     "Counter",
     "Decision",
     "DecisionRecord",
@@ -58,6 +66,7 @@ __all__ = [
     "Replay",
     "ReplayDifference",
     "ReviewItem",
+    "RuleOrigin",
     "Session",
     "StandingApproval",
     "StandingUse",

@@ -128,6 +128,9 @@ class Vote(models.Model):
     seat = models.ForeignKey(
         User, models.PROTECT, null=True, related_name="+", help_text="In whose place; usually their own."
     )
+    counts_for = models.JSONField(
+        null=True, help_text="Indexes of the requirements that it counts for, as judged when it was given."
+    )
     approve = models.BooleanField()
     known_by = models.CharField(max_length=10, choices=KnownBy)
     second_factor = models.CharField(max_length=20, blank=True, help_text="How they confirmed who they are.")
@@ -210,3 +213,20 @@ class Overflow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_id}: {self.count} refused"
+
+
+class CallbackState(models.Model):
+    """How telling an agent's own address about its approvals goes; apart from the agent, because it is no
+    configuration."""
+
+    agent = models.OneToOneField(
+        Agent, models.CASCADE, primary_key=True, related_name="callback_state", db_constraint=False
+    )
+    delivered_at = models.DateTimeField(null=True)
+    failing_since = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    next_at = models.DateTimeField(null=True, help_text="Nothing is tried before.")
+    error = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.error or "well"

@@ -53,6 +53,20 @@ class PolicyVersion(models.Model):
         super().save(*args, **options)
 
 
+class RuleOrigin(models.Model):
+    """The version in which a rule first stood, word for word; whoever drafted that wrote the rule."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)
+    digest = models.CharField(max_length=64, help_text="Of the rule, as a verdict names it.")
+    version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "digest"], name="one_origin_per_rule")]
+
+    def __str__(self) -> str:
+        return f"{self.digest} since version {self.version_id}"
+
+
 class Replay(models.Model):
     """A version of the policy judged over recorded calls, by the worker and a slice at a time."""
 
