@@ -1,6 +1,6 @@
 """``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, and those that promise
-something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit; without a name all of them. Exit
-status 1 where a figure does not count, or is worse than promised."""
+something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit, approvals; without a name all of
+them. Exit status 1 where a figure does not count, or is worse than promised."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, bodies, crash, heads, kill, load, memory, portal, replay, search
+from bench import approvals, audit, bodies, crash, heads, kill, load, memory, portal, replay, search
 from bench.pressure import PromiseBroken
 from bench.servers import manage, serving, surroundings
 
@@ -198,6 +198,7 @@ PROMISES = {
     "portal": portal.measure,
     "search": search.measure,
     "audit": audit.measure,
+    "approvals": approvals.measure,
 }
 PARTS |= PROMISES
 

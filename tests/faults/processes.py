@@ -198,7 +198,8 @@ class Installation:
         """Copies of a pending approval: as many more that wait, as if each had been asked for."""
         names = (
             "workspace_id, agent_id, decision, tool, action, risk, session, binding, lifts, requirements,"
-            " on_behalf_of_id, epoch, status, created, expires_at, settled_at, used_by, entry_index"
+            " on_behalf_of_id, epoch, status, created, expires_at, settled_at, used_by, entry_index, key, policy,"
+            " excluded, plan, version, round, asks"
         )
         self.execute(
             f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {count})"
