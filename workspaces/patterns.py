@@ -38,6 +38,7 @@ _HOST_GLOB = re.compile(r"[a-z0-9_.*-]+").fullmatch
 _LOCAL_GLOB = re.compile(r"[A-Za-z0-9_+=~&'$.*-]+").fullmatch
 _TRIPLET = re.compile(r"%([0-9A-F]{2})")
 _STARS = re.compile(r"\*{2,}")
+_ANYTHING = "\ufffe"  # no text that is accepted has this
 
 
 class PatternError(ValueError):
@@ -88,6 +89,24 @@ class Pattern:
             and self._user(of.user)
             and self._path(of.path)
             and self._query(of.query)
+        )
+
+    def contains(self, other: "Pattern") -> bool:
+        """Whether this pattern surely covers all that `other` does; it may say no where that is hard to tell.
+
+        Each `*` of the other one is taken for a character that no pattern has: what covers that, covers by a `*` of
+        its own, which goes as far in the same part.
+        """
+        scheme, user, host, port, path, query = other.form
+        stood_for = [part.replace("*", _ANYTHING) for part in (user, host, path)]
+        if other.form.path[-1:] == "*" and query is None:
+            query = "*"  # such a path covers every query, too
+        queries = {query, None} if query == "*" else {query}
+        return all(
+            self.covers(
+                Parts(scheme, *stood_for[:2], port, stood_for[2], each and each.replace("*", _ANYTHING))
+            )
+            for each in queries
         )
 
 

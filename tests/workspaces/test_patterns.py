@@ -296,3 +296,63 @@ def test_an_index_looks_at_few_of_many_patterns():
     assert sorted(index.match("mailto:bob@team-7.test")) == ["domain 7", "exactly 7"]
     assert index.match("invoice://team-7-x") == ["invoices 7"]
     assert 4 <= len(looked_at) <= 8
+
+
+WITHIN = [
+    ("file:///srv/reports/*", "file:///srv/reports/2026/*"),
+    ("https://*/*", "https://docs.test/a*b?q=*"),
+    ("https://*.test/*", "https://*.docs.test/"),
+    ("https://docs.test:*/*", "https://docs.test/?*"),
+    ("mailto:*@*", "mailto:*@customers.test"),
+    ("tool:files.*", "tool:files.read"),
+    ("invoice://*", "invoice://*"),
+    ("ssh://*@host/*", "ssh://root@host/etc*"),
+]
+WIDER = [
+    ("file:///srv/reports/2026/*", "file:///srv/reports/*"),
+    ("https://docs.test/*", "https://*/*"),
+    ("https://docs.test/", "https://docs.test:*/"),
+    ("https://docs.test/?q=*", "https://docs.test/?*"),
+    ("https://docs.test/a*b", "https://docs.test/a*"),
+    ("https://docs.test/?*", "https://docs.test/*"),
+    ("mailto:a*@customers.test", "mailto:*@customers.test"),
+    ("ssh://host/*", "ssh://*@host/*"),
+    ("invoice://*", "mailto:*@*"),
+]
+
+
+@pytest.mark.parametrize(("wide", "narrow"), WITHIN)
+def test_a_pattern_contains_a_narrower_one(wide: str, narrow: str) -> None:
+    assert Pattern.parse(wide).contains(Pattern.parse(narrow))
+
+
+@pytest.mark.parametrize(("one", "wider"), WIDER)
+def test_a_pattern_contains_no_wider_one(one: str, wider: str) -> None:
+    assert not Pattern.parse(one).contains(Pattern.parse(wider))
+
+
+GLOBS = st.text("a*b/", max_size=5)
+FORMS = st.builds(
+    lambda host, path, query: f"https://{host}/{path}{query}",
+    st.sampled_from(["*", "a*", "a.test", "*.test"]),
+    GLOBS,
+    st.sampled_from(["", "?*", "?a=*", "?*a", "?a=b&c=*"]),
+)
+SOME = [
+    f"https://{host}/{path}{query}"
+    for host in ("a", "a.test", "b.test")
+    for path in ("", "a", "ab", "a/b", "ba", "aab", "b")
+    for query in ("", "?a=b", "?a", "?a=b&c=d", "?a=b/c")
+]
+
+
+@given(FORMS, FORMS)
+def test_what_a_contained_pattern_covers_the_other_covers_too(one: str, other: str) -> None:
+    try:
+        wide, narrow = Pattern.parse(one), Pattern.parse(other)
+    except PatternError:
+        return
+    if wide.contains(narrow):
+        assert all(wide.matches(each) for each in SOME if narrow.matches(each))
+    else:
+        assert wide.canonical != narrow.canonical

@@ -2,6 +2,7 @@
 
 from workspaces.access.grants import (
     AgentGrants,
+    Behind,
     GrantLine,
     NoSuchPermission,
     grant,
@@ -9,6 +10,7 @@ from workspaces.access.grants import (
     load_agent,
     own_grants,
     revoke,
+    rows_behind,
     set_grants,
 )
 from workspaces.access.roles import PERMISSIONS, VIEW, permissions_for
@@ -19,6 +21,7 @@ from workspaces.access.scoping import (
     get_agent,
     get_workspace,
     holders,
+    holders_by_workspace,
     may,
     may_somewhere,
     operates,
@@ -30,6 +33,7 @@ __all__ = [
     "PERMISSIONS",
     "VIEW",
     "AgentGrants",
+    "Behind",
     "Forbidden",
     "GrantLine",
     "NoSuchPermission",
@@ -40,6 +44,7 @@ __all__ = [
     "grant",
     "grants_of",
     "holders",
+    "holders_by_workspace",
     "load_agent",
     "may",
     "may_somewhere",
@@ -48,6 +53,7 @@ __all__ = [
     "permissions_for",
     "readable",
     "revoke",
+    "rows_behind",
     "set_grants",
     "workspaces_for",
 ]

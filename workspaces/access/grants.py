@@ -72,6 +72,16 @@ class GrantLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """The rows that let an agent use a tool, and those that let it act on resources, with action and pattern.
+
+    A row is a pair: the grant's key, and that of the role through which it is the agent's, or None."""
+
+    tool: list[list[int | None]]
+    resources: list[tuple[list[int | None], str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentGrants:
     """All that an agent was given, its roles merged in: ends by tool id, and by (resource id, action).
 
@@ -253,6 +263,32 @@ def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     """The earlier of two ends; None is for ever."""
     end = min(one or NEVER, other or NEVER)
     return None if end == NEVER else end
+
+
+def paths_of(agent: Agent, now: datetime) -> dict[int, list[int | None]]:
+    """The groups through which an agent holds grants now: by group, None for its own or the keys of its roles."""
+    paths: dict[int, list[int | None]] = {agent.group_id: [None]}
+    held = agent.agent_roles.exclude(expires_at__lte=now).order_by("pk")
+    for pk, group in held.values_list("pk", "role__group_id"):
+        paths.setdefault(group, []).append(pk)
+    return paths
+
+
+def rows_behind(agent: Agent, tool_id: int, *, actions: Iterable[str], now: datetime) -> Behind:
+    """What lets an agent use a tool, and act on resources in these ways, at this time: three queries."""
+    paths = paths_of(agent, now)
+    here = {"group_id__in": list(paths)}
+    tools = ToolGrant.objects.filter(content_object_id=tool_id, **here).exclude(expires_at__lte=now)
+    resources = ResourceGrant.objects.filter(permission__codename__in=list(actions), **here)
+    found = resources.exclude(expires_at__lte=now).select_related("content_object", "permission")
+    return Behind(
+        tool=[[row.pk, path] for row in tools.order_by("pk") for path in paths[row.group_id]],
+        resources=[
+            ([row.pk, path], row.permission.codename, row.content_object.pattern)
+            for row in found.order_by("pk")
+            for path in paths[row.group_id]
+        ],
+    )
 
 
 def set_permissions(workspace: Workspace, person: User, wanted: Iterable[str]) -> Difference:
