@@ -19,7 +19,7 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from bench.portal_seeding import FIRST, copy, moment  # noqa: E402
+from bench.portal_seeding import FIRST, moment, multiply  # noqa: E402
 from governance.models import Approval, ApprovalLink  # noqa: E402
 from tests.isolation.world import Side, raise_side  # noqa: E402
 from workspaces import tenancy  # noqa: E402
@@ -35,13 +35,13 @@ def crowd(side: Side, first: int, count: int, waiting: int) -> None:
     number, waits = f"{FIRST + first} + n", f"n >= {count - waiting}"
     settled = "CASE n % 4 WHEN 0 THEN 'expired' WHEN 1 THEN 'rejected' ELSE 'approved' END"
     until = f"CASE WHEN {waits} THEN {moment('-3600 * 4 - n')} ELSE {moment('86400 - n')} END"
-    copy(
+    multiply(
         row, count, id=number, public_id=f"'copy_' || printf('%022d', {number})", process_id="NULL",
         status=f"CASE WHEN {waits} THEN 'pending' ELSE {settled} END", created=moment("90000 - n / 2"),
         expires_at=until, settled_at=f"CASE WHEN {waits} THEN NULL ELSE {moment('80000 - n / 2')} END",
         next_step_at="NULL",
     )  # fmt: skip
-    copy(link, count, id=number, approval_id=number, deadline=until, waiting=waits, digest="NULL")
+    multiply(link, count, id=number, approval_id=number, deadline=until, waiting=waits, digest="NULL")
 
 
 def queries(browser: Client) -> int:

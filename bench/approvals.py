@@ -64,12 +64,12 @@ def inbox() -> Iterator[str]:
         pages = {"an empty answer (/healthz)": "/healthz", "the inbox": "/admin/governance/approval/"}
         pages |= {"everything, settled too": "/admin/governance/approval/?status=all"}
         pages |= {"one approval": told["approval"]}
-        print(f"{'100,000 requests, 1,000 wait for the viewer; daphne, SQLite':62}{'p50 ms':>8}{'p95 ms':>8}")
+        print(f"{'100,000 requests, 1,000 wait for the viewer; daphne, SQLite':68}{'p50 ms':>8}{'p95 ms':>8}")
         with serving("daphne", PORTAL, environment) as (port,):
             browser = Browser(port, told["session"])
             for name, address in pages.items():
                 p50, p95, status, _ = measured(browser, address)
-                print(f"{name:62}{p50:>8.0f}{p95:>8.0f}", flush=True)
+                print(f"{name:68}{p50:>8.0f}{p95:>8.0f}", flush=True)
                 if status != 200:
                     yield f"{name} answers {status}"
                 if name == "the inbox" and p95 > INBOX_PROMISED:
@@ -82,7 +82,7 @@ def inbox() -> Iterator[str]:
 
 def waits() -> Iterator[str]:
     """From the press of a button to the agent's answer, on both databases."""
-    print(f"\n{'one reviewer, one waiting agent; portal, gate and worker':62}{'p50 ms':>8}{'p99 ms':>8}")
+    print(f"\n{'one reviewer, one waiting agent; portal, gate and worker':68}{'p50 ms':>8}{'p99 ms':>8}")
     for name, world in worlds():
         late = answered(name, world)
         if late > ANSWER_PROMISED:
@@ -125,7 +125,7 @@ def answered(name: str, world: Installation) -> float:
         ("“approve” is pressed and confirmed", decided),
         ("“approve” is pressed, and the waiting agent has the answer", waited),
     ):
-        print(f"{name + ': ' + what:62}{middle(figures):>8.0f}{latest(figures):>8.0f}", flush=True)
+        print(f"{name + ': ' + what:68}{middle(figures):>8.0f}{latest(figures):>8.0f}", flush=True)
     return latest(waited)
 
 
