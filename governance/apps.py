@@ -10,6 +10,7 @@ class GovernanceConfig(AppConfig):
         from audit import bundles, exports, owed
         from governance import (
             approvals,
+            callbacks,
             campaigns,
             erasure,
             kinds,
@@ -32,6 +33,7 @@ class GovernanceConfig(AppConfig):
         owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
+        owed.performer(callbacks.CALLBACK, aside=True)(callbacks.deliver)
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)
         owed.periodic(erasure.resume_held)

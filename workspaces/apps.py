@@ -7,8 +7,9 @@ class WorkspacesConfig(AppConfig):
     name = "workspaces"
 
     def ready(self) -> None:
-        from audit import owed
-        from workspaces import emergencies, kinds, mail
+        from audit import owed, rewrapping
+        from workspaces import callbacks, emergencies, kinds, mail
 
         kinds.register()
+        rewrapping.secrets.append(callbacks.SECRETS)
         owed.performer(emergencies.MAIL)(mail.mail_owner)

@@ -13,6 +13,8 @@ from audit.details import read_detail
 from audit.models import DetailKey, Entry, Log
 from audit.rebuild import Rebuild
 from audit.verification import verify
+from tests.cast import Cast
+from workspaces import callbacks
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +71,14 @@ def test_streams_keep_their_secrets(row: Log) -> None:
     stream.refresh_from_db()
     assert webhooks.shown(streams.secret_of(stream)) == secret
     assert verify(row, [Rebuild(row.pk)]).intact
+
+
+def test_callbacks_of_agents_keep_their_secrets(row: Log, cast: Cast) -> None:
+    secret = callbacks.set_callback(cast.support_bot, url="https://hooks.example.com/", actor="system")
+    rewrapping.rewrap(actor="system")
+    forget()
+    cast.support_bot.refresh_from_db()
+    assert webhooks.shown(callbacks.secret_of(cast.support_bot)) == secret
 
 
 def test_a_crash_before_the_files_are_exchanged_is_made_good(
