@@ -1,7 +1,7 @@
 """What of this app is configuration, and the entries that it writes."""
 
 from audit.registry import register_kind, register_types
-from governance.models import PolicyVersion
+from governance.models import PolicyVersion, StandingApproval
 
 SENTENCES = {
     "governance.policy.drafted": "{actor} drafted a policy.",
@@ -28,6 +28,15 @@ SENTENCES = {
     "governance.review.answered": "{actor} answered an access review of {agent}: {outcome}.",
     "governance.review.signed": "{actor} signed off an access review.",
     "governance.access.exported": "{actor} took along who can do what.",
+    "governance.proposal.opened": "{actor} proposed a change.",
+    "governance.proposal.voted": "{actor} answered a proposal: {outcome}.",
+    "governance.proposal.rerouted": "A proposal is asked of others, because somebody left.",
+    "governance.proposal.settled": "A proposal was settled: {outcome}.",
+    "governance.approval.edited": "{actor} answered {tool} of {agent} with other arguments.",
+    "governance.approval.asked_agent": "{actor} asked {agent} about {tool}.",
+    "governance.approval.agent_replied": "{agent} answered a reviewer about {tool}.",
+    "governance.standing_approval.given": "{actor} approved calls of {tool} by {agent} in advance.",
+    "governance.standing_approval.revoked": "{actor} took back what was approved of {agent} in advance.",
     "governance.erasure.requested": "{actor} asked for personal values to be erased, and had them looked for.",
     "governance.erasure.confirmed": "{actor} confirmed that personal values be erased.",
     "governance.erasure.cancelled": "{actor} cancelled an erasure.",
@@ -45,4 +54,10 @@ def register() -> None:
         rows_of=lambda log_id: PolicyVersion.objects.filter(workspace__log_id=log_id),
         private=("content", "note"),  # rules name reviewers by address; the digest commits to them
         touches=lambda row: ("policy", row.pk),
+    )
+    register_kind(
+        StandingApproval,
+        rows_of=lambda log_id: StandingApproval.objects.filter(workspace__log_id=log_id),
+        private=("resources", "bounds"),  # they hold what agents sent
+        omit=("approval_id",),  # an approval may be gone before; the entry names it by its public id
     )

@@ -20,11 +20,10 @@ from governance.models import PolicyVersion
 from governance.ruleset import CompiledRule, RuleSet
 from governance.snapshot import Snapshot, UnreadableRules, entry_of
 from governance.subjects import AgentEntry, ToolEntry, effective_standing
-from workspaces.arguments import Tool
+from workspaces.arguments import Tool, is_withheld
 from workspaces.declarations import Action
 from workspaces.models import Agent
 
-WITHHELD = "withheld"
 # Why a recorded call is not to be judged, as the page tells it.
 GONE = "its tool, its agent or the policy that judged it is not there any more"
 ERASED = "its arguments were erased"
@@ -307,19 +306,3 @@ def refuse_hidden(rules: Iterable[CompiledRule], detail: Mapping[str, Any]) -> N
         arguments = reads.get("args", frozenset()) | frozenset(rule.sum_path[:1])
         if (hidden and arguments & (hidden | {"*"})) or claims & reads.keys():
             raise NotToBeJudged(HIDDEN)
-
-
-def is_withheld(value: Any) -> bool:
-    """Whether a placeholder stands somewhere in a recorded value."""
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, dict):
-            if WITHHELD in current and len(current) == 1:
-                return True
-            waiting += [*current, *current.values()]
-        elif isinstance(current, list):
-            waiting += current
-        elif isinstance(current, str) and f"[{WITHHELD}: " in current:
-            return True
-    return False

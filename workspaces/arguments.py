@@ -18,6 +18,9 @@ from workspaces.schemas import (
 
 TOO_MUCH_TO_EXPLAIN = "The arguments do not fit, and are too large to say where; send less, or check them."
 WITHHELD = {"withheld": "declared sensitive"}
+PLACEHOLDER = (
+    "withheld"  # the one member of an object, or the first word in brackets, that stands for what is
+)
 
 
 class InvalidArguments(ValueError):
@@ -110,6 +113,11 @@ class Tool:
             return list(dict.fromkeys(derived))
         return derived or [self._itself]
 
+    def names_in_templates(self) -> set[str]:
+        """The arguments from which resources are made, by their names at the top."""
+        templates = [template for template, _ in self._templates]
+        return {str(steps(placeholder)[0]) for template in templates for placeholder in template.placeholders}
+
     def mask_joined(self, arguments: dict[str, Any], mark: str) -> dict[str, Any]:
         """`arguments` with those replaced by `mark` that a template joins to others."""
         joined = [template for template, _ in self._templates if len(template.placeholders) > 1]
@@ -145,3 +153,19 @@ def _withhold(value: Any, keys: list[str], pointer: str, withheld: list[str]) ->
             for index, element in enumerate(value)
         ]
     return value
+
+
+def is_withheld(value: Any) -> bool:
+    """Whether a placeholder stands somewhere in a recorded value."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, dict):
+            if PLACEHOLDER in current and len(current) == 1:
+                return True
+            waiting += [*current, *current.values()]
+        elif isinstance(current, list):
+            waiting += current
+        elif isinstance(current, str) and f"[{PLACEHOLDER}: " in current:
+            return True
+    return False

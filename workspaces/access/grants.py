@@ -265,18 +265,14 @@ def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return None if end == NEVER else end
 
 
-def paths_of(agent: Agent, now: datetime) -> dict[int, list[int | None]]:
-    """The groups through which an agent holds grants now: by group, None for its own or the keys of its roles."""
-    paths: dict[int, list[int | None]] = {agent.group_id: [None]}
-    held = agent.agent_roles.exclude(expires_at__lte=now).order_by("pk")
-    for pk, group in held.values_list("pk", "role__group_id"):
-        paths.setdefault(group, []).append(pk)
-    return paths
-
-
-def rows_behind(agent: Agent, tool_id: int, *, actions: Iterable[str], now: datetime) -> Behind:
+def rows_behind(agent_id: int, tool_id: int, *, actions: Iterable[str], now: datetime) -> Behind:
     """What lets an agent use a tool, and act on resources in these ways, at this time: three queries."""
-    paths = paths_of(agent, now)
+    paths: dict[int, list[int | None]] = {}
+    columns = ("group_id", "agent_roles", "agent_roles__role__group_id", "agent_roles__expires_at")
+    for own, held, role, ends in Agent.objects.filter(pk=agent_id).values_list(*columns):
+        paths[own] = [None]
+        if held is not None and (ends is None or ends > now):
+            paths.setdefault(role, []).append(held)
     here = {"group_id__in": list(paths)}
     tools = ToolGrant.objects.filter(content_object_id=tool_id, **here).exclude(expires_at__lte=now)
     resources = ResourceGrant.objects.filter(permission__codename__in=list(actions), **here)
