@@ -5,9 +5,11 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib.auth.views import PasswordChangeView
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse, reverse_lazy
 from unfold.dataclasses import SearchResult
@@ -15,12 +17,24 @@ from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.sites import UnfoldAdminSite
 
 from audit.admin.pages import PortalAdmin
-from workspaces import people
+from workspaces import people, sessions, sso
 from workspaces.models import User
-from workspaces.views import BY_LINK
+from workspaces.sessions import BY_LINK
 
 LEFT_OUT = {"view_on_site"}  # would tell which rows there are
 FOUND_OF_A_KIND = 8
+
+
+class PasswordView(LoginView):
+    """The sign-in page. Whoever has a second factor is asked for it before they are signed in."""
+
+    authentication_form = AdminAuthenticationForm
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        person = form.get_user()
+        assert isinstance(person, User)
+        then = self.get_success_url()
+        return HttpResponseRedirect(sessions.begin(self.request, person, known_by="password", then=then))
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
@@ -56,11 +70,24 @@ class Portal(UnfoldAdminSite):
         return [pattern for pattern in super().get_urls() if getattr(pattern, "name", "") not in LEFT_OUT]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Sign in by a password. Without its entry the answer is an error, and no session goes out."""
-        before = request.user.pk
-        response: HttpResponse = super().login(request, extra_context)
-        if request.method == "POST" and isinstance(request.user, User) and request.user.pk != before:
-            people.note_sign_in(request.user, known_by="password")
+        """Sign in by a password, or at the provider that this page leads to."""
+        index = reverse("admin:index", current_app=self.name)
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(index)
+        then = sessions.inside(request.GET.get("next", ""), index)
+        context = {
+            **self.each_context(request),
+            "title": "Sign in",
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            "provider": sso.name(),
+            "provider_address": sso.start_address(then),
+            **({} if "next" in request.GET or "next" in request.POST else {"next": index}),
+            **(extra_context or {}),
+        }
+        view = PasswordView.as_view(template_name="admin/login.html", extra_context=context)
+        response = view(request)
+        assert isinstance(response, HttpResponse)
         return response
 
     def password_change(

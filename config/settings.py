@@ -97,6 +97,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
+    "allauth.account",  # its tables stay empty: our person is the account, whose address is known
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "guardian",
     "viewflow.workflow",
@@ -116,6 +120,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",  # last: it answers for the sign-in page when there were too many failures
@@ -183,6 +188,29 @@ AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
 AXES_DISABLE_ACCESS_LOG = True  # the installation's log has it
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# Of django-allauth: second factors, and sign-in at an OpenID provider. Its own pages have no address here.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_TOTP_ISSUER = "Countersign"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+# How long somebody counts as who they are after a second factor: to approve what is risky, to change their factors.
+CONFIRM_FOR = timedelta(minutes=env.float("COUNTERSIGN_CONFIRM_MINUTES", default=10))
+# An OpenID provider at which people may sign in who are here already, recognized by a verified address: its address,
+# what it knows us by, how the sign-in page calls it, and which words of its amr or acr count as a second factor (none).
+SOCIALACCOUNT_ADAPTER = "workspaces.sso.Doors"
+OIDC_URL = env("COUNTERSIGN_OIDC_URL", default="")
+OIDC_CLIENT = env("COUNTERSIGN_OIDC_CLIENT", default="")
+OIDC_SECRET = env("COUNTERSIGN_OIDC_SECRET", default="")
+OIDC_NAME = env("COUNTERSIGN_OIDC_NAME", default="your organization")
+OIDC_FACTORS = env.list("COUNTERSIGN_OIDC_FACTORS", default=[])
+if OIDC_URL and not OIDC_URL.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    raise ImproperlyConfigured("COUNTERSIGN_OIDC_URL must be an https address: what it says is believed.")
+if OIDC_URL and not OIDC_CLIENT:
+    raise ImproperlyConfigured(
+        "COUNTERSIGN_OIDC_URL needs COUNTERSIGN_OIDC_CLIENT, as the provider knows us."
+    )
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 

@@ -5,11 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from governance.admin import insights, proving, pulse, replays, saved_views, stop, timelines, trials
-from workspaces import views
-from workspaces.admin import tokens
+from workspaces import sso, views
+from workspaces.admin import factors, tokens
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("sign-in/code/", views.sign_in_code, name="sign_in_code"),
+    path("sign-in/provider/", sso.start, name="sso"),
+    path("sign-in/provider/back/", sso.callback, name="sso_callback"),
     path("signin/<str:token>/", views.sign_in, name="sign_in"),
     path("clients/countersign.py", views.client, name="client"),
     path("admin/live/<slug:slug>/", views.live, name="live"),
@@ -34,6 +37,11 @@ urlpatterns = [
     path("admin/log/<slug:slug>/views/<str:public_id>/remove/", saved_views.remove, name="saved_view_remove"),
     path("admin/tokens/", tokens.page, name="api_tokens"),
     path("admin/tokens/<str:public_id>/revoke/", tokens.revoke, name="api_token_revoke"),
+    path("admin/confirm/", factors.confirm, name="confirm"),
+    path("admin/sign-in/", factors.page, name="own_factors"),
+    path("admin/sign-in/app/", factors.add_app, name="add_app"),
+    path("admin/sign-in/recovery-codes/", factors.recovery_codes, name="recovery_codes"),
+    path("admin/sign-in/<int:pk>/remove/", factors.remove, name="factor_remove"),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
     path("admin/insights/", insights.overview, name="insights_overview"),
@@ -41,6 +49,7 @@ urlpatterns = [
     path("admin/", include("governance.urls_access")),
     path("admin/", include("governance.urls_log")),
     path("admin/", include("governance.urls_privacy")),
+    path("admin/", include("governance.urls_requests")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.urls_api")),
     path("", include("config.urls_logs")),

@@ -8,8 +8,9 @@ class WorkspacesConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed, rewrapping
-        from workspaces import callbacks, emergencies, kinds, mail
+        from workspaces import callbacks, emergencies, factors, kinds, mail
 
         kinds.register()
         rewrapping.secrets.append(callbacks.SECRETS)
         owed.performer(emergencies.MAIL)(mail.mail_owner)
+        owed.performer(factors.MAIL)(mail.mail_of_factors)

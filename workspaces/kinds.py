@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.db.models import Model, QuerySet
 
 from audit.models import Log
@@ -17,7 +18,12 @@ SENTENCES = {
     "workspaces.person.changed": "{actor} changed a person.",
     "workspaces.person.signed_in": "{actor} signed in.",
     "workspaces.person.refused": "Somebody gave a wrong password.",
+    "workspaces.person.not_let_in": "Somebody came from the sign-in provider and was not let in.",
     "workspaces.person.locked_out": "Somebody gave too many wrong passwords and is locked out for an hour.",
+    "workspaces.factor.enrolled": "{actor} gave a person a second factor.",
+    "workspaces.factor.removed": "{actor} took a second factor from a person.",
+    "workspaces.factor.used": "{actor} confirmed who they are by a second factor.",
+    "workspaces.factor.refused": "Somebody gave a wrong code for a person's second factor.",
     "workspaces.glass.broken": "{actor} gave an operator of the installation an hour to look into the workspace.",
     "workspaces.hold.placed": "{actor} put the workspace on legal hold.",
     "workspaces.hold.released": "{actor} released a legal hold.",
@@ -72,11 +78,17 @@ def tokens_of(log_id: int) -> QuerySet[Any]:
     return models.ApiToken.objects.filter(user__in=people_of(log_id))
 
 
+def factors_of(log_id: int) -> QuerySet[Any]:
+    """Every second factor, for the installation's log; none for any other."""
+    return Authenticator.objects.filter(user__in=people_of(log_id))
+
+
 def register_places_and_people() -> None:
     """The installation, workspaces, and who is what in them."""
     register_kind(models.Installation, rows_of=rows(models.Installation, "log_id"), private=REASON)
     register_kind(models.User, rows_of=people_of, private=("email", "name", "password"), omit=("last_login",))
     register_kind(models.ApiToken, rows_of=tokens_of, private=("name",))
+    register_kind(Authenticator, rows_of=factors_of, private=("data",), omit=("last_used_at",))
     register_kind(
         models.Workspace,
         rows_of=rows(models.Workspace, "log_id"),

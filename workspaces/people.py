@@ -241,7 +241,7 @@ def signin_link(person: User, *, actor: str, expires_in: timedelta = LINK_LIFETI
 
 
 def redeem_signin_link(token: str) -> User:
-    """The person whom this link signs in; the link is used up. Raises LinkRefused."""
+    """The person whom this link lets sign in; the link is used up. Raises LinkRefused."""
     with log.write(log.installation_log_id()) as entries:
         links = SigninLink.objects.filter(digest=link_digest(token), user__is_active=True)
         link = links.filter(used_at=None, expires_at__gt=entries.now).select_related("user").first()
@@ -249,18 +249,17 @@ def redeem_signin_link(token: str) -> User:
             raise LinkRefused("This link was used, is too old, or never was; ask for a new one.")
         link.used_at = entries.now
         link.save(update_fields=["used_at"])
-        note_sign_in(link.user, known_by="link")
     return link.user
 
 
-def note_sign_in(person: User, *, known_by: str) -> None:
-    """The entry of a person who signs in, by a ``link`` or a ``password``."""
+def note_sign_in(person: User, *, known_by: str, second_factor: str = "") -> None:
+    """The entry of a person who signs in, by a ``link``, a ``password`` or a provider (``sso``), and by which second
+    factor, if any."""
+    data = {"person": person.public_id, "known_by": known_by}
+    if second_factor:
+        data["second_factor"] = second_factor
     with log.write(log.installation_log_id()) as entries:
-        entries.append(
-            "workspaces.person.signed_in",
-            actor=actor_of(person),
-            data={"person": person.public_id, "known_by": known_by},
-        )
+        entries.append("workspaces.person.signed_in", actor=actor_of(person), data=data)
 
 
 def link_digest(token: str) -> bytes:

@@ -3,22 +3,20 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
-from django.contrib.auth import login
+from django.contrib import admin, messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
 from audit.log import newest
+from workspaces import factors, sessions
 from workspaces.access.pages import public_page, workspace_page
 from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
 
-BY_LINK = "came_by_link"  # in a session: no old password is asked for
-MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 CLIENT = settings.BASE_DIR / "clients" / "python" / "countersign.py"
 HISTORY = 200  # entries that the live page begins with
 
@@ -36,15 +34,40 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
         except LinkRefused as refused:
             refusal = str(refused)
         else:
-            login(request, person, backend=MODEL_BACKEND)
-            request.session[BY_LINK] = True
-            return HttpResponseRedirect(reverse("admin:index"))
+            address = sessions.begin(request, person, known_by="link", then=reverse("admin:index"))
+            return HttpResponseRedirect(address)
     context = {**admin.site.each_context(request), "title": "Sign in", "refusal": refusal}
     response = render(request, "workspaces/sign_in.html", context, status=410 if refusal else 200)
     # The address is a secret, and stays within this origin. Not no-referrer: browsers would then send
     # "Origin: null" with the form, which no CSRF check may accept.
     response["Referrer-Policy"] = "same-origin"
     return response
+
+
+@public_page("that its visitor was recognized a moment ago, in this very session")
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in_code(request: HttpRequest) -> HttpResponse:
+    """Ask for the second factor of who showed a password, a link or a provider's word; then they are signed in."""
+    try:
+        person, _ = sessions.halfway_in(request)
+        if request.method == "POST":
+            factor = factors.use_code(person, request.POST.get("code", ""), purpose="sign_in")
+            if factor is not None:
+                return HttpResponseRedirect(sessions.go_on(request, factor))
+    except sessions.NotGoingOn as over:
+        messages.error(request, str(over))
+        return HttpResponseRedirect(reverse("admin:login"))
+    except factors.TooManyCodes as refusal:
+        return code_page(request, str(refusal), status=429)
+    return code_page(request, factors.WRONG if request.method == "POST" else "")
+
+
+def code_page(request: HttpRequest, problem: str, status: int = 200) -> HttpResponse:
+    """The page that asks for a code, with what was wrong with the last."""
+    context = {**admin.site.each_context(request), "title": "Confirm who you are", "problem": problem}
+    return render(request, "workspaces/sign_in_code.html", context, status=status)
 
 
 @public_page("it is the agents' client as it was released, and holds nothing of this installation")

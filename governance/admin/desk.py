@@ -114,7 +114,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
-    groups.append(group("Yours", item("API tokens", "key", "api_tokens")))
+    groups.append(group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens")))
     count_waiting(person, groups)
     show_where(request, groups[0]["items"])
     return [each for each in groups if each["items"]]

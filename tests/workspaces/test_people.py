@@ -218,12 +218,9 @@ def test_a_password_is_set_and_committed_to_but_not_told(cast: Cast) -> None:
 
 def test_a_link_signs_in_once(cast: Cast) -> None:
     token = people.signin_link(cast.olga, actor="cli:root@host")
-    journal = installation_journal()
     assert people.redeem_signin_link(token) == cast.olga
     with pytest.raises(people.LinkRefused):
         people.redeem_signin_link(token)
-    (body,) = journal.new()
-    assert (body["type"], body["actor"]) == ("workspaces.person.signed_in", f"person:{cast.olga.public_id}")
 
 
 def test_a_link_ends(cast: Cast) -> None:

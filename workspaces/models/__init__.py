@@ -4,7 +4,7 @@ from workspaces.models.agents import ActsFor, Agent, AgentKey, AgentRole, KeyUse
 from workspaces.models.catalog import ACTIONS, RISKS, RemovedTool, Resource, Tool
 from workspaces.models.columns import Standing, id_field
 from workspaces.models.grants import Grant, ResourceGrant, ToolGrant
-from workspaces.models.people import SigninLink, User, UserManager
+from workspaces.models.people import CodeGuesses, SigninLink, User, UserManager
 from workspaces.models.tenancy import (
     SHORTEST_RETENTION,
     BrokenGlass,
@@ -30,6 +30,7 @@ __all__ = [
     "ApiToken",
     "ApiTokenUse",
     "BrokenGlass",
+    "CodeGuesses",
     "Grant",
     "Installation",
     "KeyUse",

@@ -66,6 +66,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_active
 
 
+class CodeGuesses(models.Model):
+    """Wrong codes of a second factor that were given for one person, until a right one or an hour without."""
+
+    person = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="+")
+    count = models.PositiveSmallIntegerField(default=0)
+    last = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.count} wrong codes of {self.person_id}"
+
+
 class SigninLink(models.Model):
     """A one-time link that signs one person in; only its hash is kept."""
 
