@@ -1,100 +1,371 @@
-"""Whose vote counts, and what is still missing. Reads only."""
+"""Whose answer counts, in whose place, and what is still missing. Reads only.
 
-from datetime import datetime
-from typing import Any, TypeAlias
+Each requirement of an approval has seats: the people who were asked for it. A person fills their own seat, or that of
+somebody who is away and named them as deputy; a seat is filled once, and a person answers once.
+"""
 
-from django.db.models import BooleanField, F, Func, QuerySet
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from governance.models import Approval
+from django.db.models import QuerySet
+
+from governance.models import Approval, ApprovalLink, Vote
 from governance.outcomes import Status, refusal
+from governance.rosters import ACTED_FOR, KEY_CREATOR, OWNER, RULE_AUTHOR, Requirement, Roster, exclusions
 from workspaces import access
 from workspaces.models import User
 
-Requirement: TypeAlias = dict[str, Any]
+LOOKED_THROUGH = 1000  # approvals that wait for one person and are judged for their inbox
 
-LOOKED_THROUGH = 200  # approvals in which a person is named; the sidebar's count asks on every page
+EXCLUSIONS = {
+    ACTED_FOR: "the agent acts for you",
+    KEY_CREATOR: "you made the key that the agent asked with",
+    RULE_AUTHOR: "you wrote the rule that asks",
+    OWNER: "you own the agent, or did when it asked",
+}
 
 
-def counts(requirement: Requirement, person_id: int, approval: Approval) -> bool:
-    """Whether a person's vote counts for one requirement: named in it, not the person acted for, and the
-    agent's owner, as it asked or as it is now, only where the rule says ``owner``."""
-    if person_id not in requirement["reviewers"] or person_id == approval.on_behalf_of_id:
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a person's answer would be: whose seat it fills, and the indexes of the requirements it counts for."""
+
+    seat: int
+    counts_for: tuple[int, ...]
+
+
+class Panel:
+    """The people around one approval. ``widened``: as if everybody were asked whom later rungs would ask; ``also``: as
+    if these people were asked too, by the index of a requirement."""
+
+    def __init__(
+        self,
+        approval: Approval,
+        roster: Roster,
+        *,
+        widened: bool = False,
+        also: Mapping[int, Sequence[int]] | None = None,
+    ) -> None:
+        self.approval = approval
+        self.roster = roster
+        self.workspace = approval.workspace_id
+        self.requirements = list(approval.requirements)
+        if widened:
+            self.requirements = [with_rungs_ahead(each, approval) for each in self.requirements]
+        for index, people in (also or {}).items():
+            self.requirements[index] = widen(self.requirements[index], {"reviewers": people})
+        self.votes = votes_of(approval)
+        self.voted = {vote.person_id for vote in self.votes}
+        self.taken = {seat_of(vote) for vote in self.votes}
+        self.missing = missing_from(approval, self.votes)
+
+    def shut_out(self, requirement: Requirement, person_id: int) -> str:
+        """Why the person never counts for the requirement, empty where nothing speaks against them."""
+        excluded = self.roster.excluded.get(self.approval.public_id, {})
+        return why_excluded(requirement, person_id, self.approval, excluded.get(person_id, ""))
+
+    def is_seat(self, requirement: Requirement, person_id: int) -> bool:
+        """Whether the person has a seat here now: still named, allowed to decide, and not shut out."""
+        return (
+            is_named(requirement, person_id, self.roster)
+            and self.roster.may_decide(self.workspace, person_id)
+            and not self.shut_out(requirement, person_id)
+        )
+
+    def fills(self, requirement: Requirement, person_id: int, seat: int) -> bool:
+        """Whether the person's answer, given in this seat, counts for the requirement."""
+        if not self.is_seat(requirement, seat):
+            return False
+        return seat == person_id or self.stands_in(requirement, person_id, seat)
+
+    def stands_in(self, requirement: Requirement, person_id: int, absent: int) -> bool:
+        """Whether a deputy may answer in an absent person's place. Who is shut out neither does, nor says who does."""
+        away = self.roster.absence(self.workspace, absent)
+        if away is None or away.deputy != person_id or away.recorded_by == person_id:
+            return False
+        if away.recorded_by is not None and self.shut_out(requirement, away.recorded_by):
+            return False
+        return self.roster.may_decide(self.workspace, person_id) and not self.shut_out(requirement, person_id)
+
+    def ballot(self, person_id: int) -> Ballot | None:
+        """What the person's answer would be now, None where it would not count: their own seat first, then that of an
+        absent person for whom the most is still missing."""
+        if person_id in self.voted:
+            return None
+        own = self.ballot_in(person_id, person_id)
+        if own is not None:
+            return own
+        absent = self.roster.represented_by(self.workspace, person_id)
+        ballots = [found for seat in absent if (found := self.ballot_in(person_id, seat))]
+        return max(ballots, key=lambda each: len(self.missing.keys() & set(each.counts_for)), default=None)
+
+    def ballot_in(self, person_id: int, seat: int) -> Ballot | None:
+        """The person's answer in this seat, None where the seat is filled or nothing misses it."""
+        if seat in self.taken:
+            return None
+        indexes = range(len(self.requirements))
+        counts_for = tuple(
+            index for index in indexes if self.fills(self.requirements[index], person_id, seat)
+        )
+        return Ballot(seat, counts_for) if self.missing.keys() & set(counts_for) else None
+
+    def candidates(self) -> set[int]:
+        """Keys of everybody who was asked, and of the deputies of those who are away."""
+        asked = {person for requirement in self.requirements for person in requirement["reviewers"]}
+        away = (self.roster.absence(self.workspace, person) for person in asked)
+        return asked | {how.deputy for how in away if how is not None and how.deputy is not None}
+
+    def ballots(self) -> dict[int, Ballot]:
+        """What each person could answer now. Of an absent person and their deputy both may; the first one does."""
+        found = {person: self.ballot(person) for person in sorted(self.candidates())}
+        return {person: ballot for person, ballot in found.items() if ballot is not None}
+
+    def shortfalls(self, *, with_absent: bool = False) -> dict[int, int]:
+        """How many answers each open requirement would lack even if everybody said yes who can answer now, by its
+        index. ``with_absent``: those count who are away and have no deputy; they may answer yet."""
+        seats: dict[int, set[int]] = {index: set() for index in self.missing}
+        for person, ballot in self.ballots().items():
+            if with_absent or self.roster.absence(self.workspace, person) is None:
+                for index in self.missing.keys() & set(ballot.counts_for):
+                    seats[index].add(ballot.seat)
+        return {index: max(0, lacking - len(seats[index])) for index, lacking in self.missing.items()}
+
+
+def is_named(requirement: Requirement, person_id: int, roster: Roster) -> bool:
+    """Whether the person was asked and still is: by name, or in a group in which they were then and are now."""
+    if person_id not in requirement["reviewers"]:
         return False
-    owners = (approval.agent.owner_id, requirement.get("owner"))
-    return person_id not in owners or bool(requirement.get("owner_counts"))
+    if person_id in requirement.get("direct", requirement["reviewers"]):
+        return True
+    groups = requirement.get("groups", {}).items()
+    return any(person_id in asked and roster.is_member(int(group), person_id) for group, asked in groups)
 
 
-def approvers(approval: Approval) -> set[int]:
-    """Keys of the people who approved so far."""
-    return {vote.person_id for vote in approval.votes.all() if vote.approve}
+def why_excluded(requirement: Requirement, person_id: int, approval: Approval, why: str) -> str:
+    """Why a person never counts for a requirement; ``why`` is what holds for the whole approval."""
+    if person_id == approval.on_behalf_of_id:
+        return ACTED_FOR
+    if not why and person_id in (approval.agent.owner_id, requirement.get("owner")):
+        return "" if requirement.get("owner_counts") else OWNER
+    return why
 
 
-def open_requirements(approval: Approval, approved_by: set[int] | None = None) -> list[Requirement]:
-    """The requirements whose quorum these people (default: those who approved so far) do not reach."""
-    approved_by = approvers(approval) if approved_by is None else approved_by
-    return [
-        requirement
-        for requirement in approval.requirements
-        if sum(counts(requirement, person_id, approval) for person_id in approved_by) < requirement["quorum"]
-    ]
+def excluded_of(approval: Approval) -> dict[str, str]:
+    """Who is shut out of an approval and why, as it is stored when people are first asked, and after an edit."""
+    people = exclusions([approval])[approval.public_id]
+    return {str(person): why for person, why in sorted(people.items())}
 
 
-def is_vetoed(approval: Approval) -> bool:
-    """Whether anybody rejected; one is enough."""
-    return any(not vote.approve for vote in approval.votes.all())
-
-
-def asked_now(approval: Approval, now: datetime) -> set[int]:
-    """Keys of those whom what is still missing names and who have not voted; whether their roles let them decide
-    is another question. Costs a query for votes unless fetched."""
-    if refusal(approval, now) is not None:
-        return set()
-    voted = {vote.person_id for vote in approval.votes.all()}
+def widen(requirement: Requirement, rung: Requirement) -> Requirement:
+    """The requirement with the people of a rung of its ladder asked too: all of its ``reviewers``, of whom those in
+    ``groups`` count while they are members."""
+    groups = dict(requirement.get("groups", {}))
+    for group, people in rung.get("groups", {}).items():
+        groups[group] = sorted({*groups.get(group, ()), *people})
+    direct = {*requirement.get("direct", requirement["reviewers"]), *rung.get("direct", rung["reviewers"])}
     return {
-        person_id
-        for requirement in open_requirements(approval)
-        for person_id in requirement["reviewers"]
-        if person_id not in voted and counts(requirement, person_id, approval)
+        **requirement,
+        "reviewers": sorted({*requirement["reviewers"], *rung["reviewers"]}),
+        "direct": sorted(direct),
+        "groups": groups,
     }
 
 
+def without(requirement: Requirement, person_id: int) -> Requirement:
+    """The requirement without one of the people who were asked."""
+    groups = requirement.get("groups", {}).items()
+    direct = requirement.get("direct", requirement["reviewers"])
+    return {
+        **requirement,
+        "reviewers": [each for each in requirement["reviewers"] if each != person_id],
+        "direct": [each for each in direct if each != person_id],
+        "groups": {group: [each for each in people if each != person_id] for group, people in groups},
+    }
+
+
+def with_rungs_ahead(requirement: Requirement, approval: Approval) -> Requirement:
+    """The requirement with everybody asked whom its ladder would still ask before the time is over."""
+    window = approval.expires_at - approval.created
+    for rung in requirement.get("escalate", ()):
+        if timedelta(seconds=rung["after"]) < window:
+            requirement = widen(requirement, rung)
+    return requirement
+
+
+def votes_of(approval: Approval) -> list[Vote]:
+    """The answers of the current round; those before an edit have lapsed."""
+    return [vote for vote in approval.votes.all() if vote.round == approval.round]
+
+
+def seat_of(vote: Vote) -> int:
+    """Whose seat a vote fills."""
+    return vote.person_id if vote.seat_id is None else vote.seat_id
+
+
+def counts(requirement: Requirement, index: int, vote: Vote, approval: Approval) -> bool:
+    """Whether a vote counts for a requirement: as was judged when it was given, but never of or for somebody who has
+    been shut out since."""
+    named = vote.counts_for is None and seat_of(vote) in requirement["reviewers"]
+    if not named and index not in (vote.counts_for or ()):
+        return False
+    people = {vote.person_id, seat_of(vote)}
+    return not any(
+        why_excluded(requirement, person, approval, approval.excluded.get(str(person), ""))
+        for person in people
+    )
+
+
+def approvals_of(index: int, approval: Approval, votes: Iterable[Vote] | None = None) -> list[Vote]:
+    """The votes that approve and count for the requirement of this index."""
+    requirement = approval.requirements[index]
+    given = votes_of(approval) if votes is None else votes
+    return [vote for vote in given if vote.approve and counts(requirement, index, vote, approval)]
+
+
+def missing_from(approval: Approval, votes: Sequence[Vote]) -> dict[int, int]:
+    """How many answers each requirement still lacks, by its index; those that lack none are left out."""
+    lacking = {
+        index: requirement["quorum"] - len(approvals_of(index, approval, votes))
+        for index, requirement in enumerate(approval.requirements)
+    }
+    return {index: count for index, count in lacking.items() if count > 0}
+
+
+def open_requirements(approval: Approval, votes: Sequence[Vote] | None = None) -> list[Requirement]:
+    """The requirements whose quorum these votes (default: those of the current round) do not reach."""
+    missing = missing_from(approval, votes_of(approval) if votes is None else votes)
+    return [approval.requirements[index] for index in missing]
+
+
+def is_quorate(approval: Approval) -> bool:
+    """Whether nothing is missing any more."""
+    return not open_requirements(approval)
+
+
+def is_vetoed(approval: Approval, now: datetime) -> bool:
+    """Whether a rejection ends it: one is enough, unless the rule says otherwise; then it takes so many that those who
+    are left cannot reach the quorum."""
+    rejections = [vote for vote in votes_of(approval) if not vote.approve]
+    refused = {
+        index
+        for index, requirement in enumerate(approval.requirements)
+        if any(counts(requirement, index, vote, approval) for vote in rejections)
+    }
+    if any(approval.requirements[index].get("veto", True) for index in refused):
+        return True
+    if not refused:
+        return False
+    panel = Panel(approval, Roster.of([approval], now), widened=True)
+    short = panel.shortfalls(with_absent=True)
+    return any(short.get(index, 0) > 0 for index in refused)
+
+
+def is_reachable(approval: Approval, now: datetime) -> bool:
+    """Whether those who can answer, and those whom later rungs would ask, can still meet every quorum."""
+    panel = Panel(approval, Roster.of([approval], now), widened=True)
+    return not any(panel.shortfalls().values())
+
+
+def ballot(person: User, approval: Approval, now: datetime, roster: Roster | None = None) -> Ballot | None:
+    """What this person's answer would be now; None where it would not count. Costs queries for votes, permissions and
+    the roster unless fetched or given."""
+    if refusal(approval, now) is not None or not access.may(person, "decide", approval.workspace):
+        return None
+    return Panel(approval, roster or Roster.of([approval], now)).ballot(person.pk)
+
+
 def may_decide(person: User, approval: Approval, now: datetime) -> bool:
-    """Whether this person's vote would count now. Costs queries for votes and permissions unless fetched."""
-    return person.pk in asked_now(approval, now) and access.may(person, "decide", approval.workspace)
+    """Whether this person's vote would count now."""
+    return ballot(person, approval, now) is not None
+
+
+def is_concerned(person: User, approval: Approval, now: datetime) -> bool:
+    """Whether this person answered, or is among those who are asked, whether or not anything is missing still."""
+    if any(vote.person_id == person.pk for vote in approval.votes.all()):
+        return True
+    roster = Roster.of([approval], now)
+    panel = Panel(approval, roster)
+    seats = [person.pk, *roster.represented_by(approval.workspace_id, person.pk)]
+    return any(panel.fills(each, person.pk, seat) for each in panel.requirements for seat in seats)
+
+
+def seat_for(person: User, requirement: Requirement, approval: Approval, roster: Roster) -> int | None:
+    """Whose seat this person's answer would fill for one requirement: their own, or that of somebody who is away."""
+    panel = Panel(approval, roster)
+    seats = [person.pk, *roster.represented_by(approval.workspace_id, person.pk)]
+    free = (seat for seat in seats if seat not in panel.taken and panel.fills(requirement, person.pk, seat))
+    return None if person.pk in panel.voted else next(free, None)
+
+
+def why_not(person: User, approval: Approval, now: datetime) -> str:
+    """Why this person's answer would not count now, as a sentence; empty where it would."""
+    if (over := refusal(approval, now)) is not None:
+        return str(over)
+    roster = Roster.of([approval], now)
+    if ballot(person, approval, now, roster) is not None:
+        return ""
+    panel = Panel(approval, roster)
+    if person.pk in panel.voted:
+        return "You have answered this already."
+    asked = [each for each in panel.requirements if person.pk in each["reviewers"]]
+    if reason := next((why for each in asked if (why := panel.shut_out(each, person.pk))), ""):
+        return f"Your answer does not count here: {EXCLUSIONS[reason]}."
+    if not asked:
+        return "You were not asked: no rule that asks names you, nor does anybody who is away."
+    if not access.may(person, "decide", approval.workspace):
+        return "Your roles do not let you decide approvals any more; ask an owner of the workspace."
+    if not any(is_named(each, person.pk, roster) for each in asked):
+        return "You have left the group that was asked, so your answer does not count any more."
+    if person.pk in panel.taken:
+        return "Your deputy has answered in your place."
+    return "Others have answered what you were asked; your answer is not needed any more."
+
+
+def asked_now(approval: Approval, now: datetime) -> set[int]:
+    """Keys of those for whom it waits: whose answer would count now."""
+    if refusal(approval, now) is not None:
+        return set()
+    return set(Panel(approval, Roster.of([approval], now)).ballots())
+
+
+def waits_for(approval: Approval, now: datetime) -> set[int]:
+    """Keys of those in whose inbox it belongs: whose answer would count now, or would if their roles let them
+    decide. Who is given a role later then finds what they were asked."""
+    if refusal(approval, now) is not None:
+        return set()
+    panel = Panel(approval, Roster.of([approval], now))
+    named = {
+        person
+        for index in panel.missing
+        for person in panel.requirements[index]["reviewers"]
+        if not panel.shut_out(panel.requirements[index], person)
+    }
+    return named - panel.voted - panel.taken | panel.ballots().keys()
 
 
 def reviewers_of(approval: Approval, now: datetime) -> list[User]:
-    """The people who may decide it now, by name."""
-    people = access.holders(approval.workspace, "decide").filter(pk__in=asked_now(approval, now))
-    return list(people.order_by("name", "email"))
-
-
-class Named(Func):
-    """Whether the requirements in a column name this person as a reviewer."""
-
-    output_field = BooleanField()
-
-    def __init__(self, requirements: Any, person_id: int) -> None:
-        super().__init__(requirements, person=person_id)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = (
-            "EXISTS (SELECT 1 FROM json_each(%(expressions)s) one, json_each(one.value, '$.reviewers') seat"
-            " WHERE seat.value = %(person)d)"
-        )
-        return self.as_sql(compiler, connection, template=template, **context)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = """(%(expressions)s @> '[{"reviewers": [%(person)d]}]'::jsonb)"""
-        return self.as_sql(compiler, connection, template=template, **context)
+    """Whom to ask now, by name: those whose answer would count, but of who is away their deputy instead."""
+    if refusal(approval, now) is not None:
+        return []
+    panel = Panel(approval, Roster.of([approval], now))
+    ballots = panel.ballots()
+    represented = {each.seat for person, each in ballots.items() if each.seat != person}
+    return list(User.objects.filter(pk__in=ballots.keys() - represented).order_by("name", "email"))
 
 
 def inbox(person: User, now: datetime) -> QuerySet[Approval]:
     """What this person may decide now, oldest deadline first; of more than LOOKED_THROUGH the most urgent."""
+    linked = ApprovalLink.objects.filter(person=person, waiting=True, deadline__gt=now)
+    links = linked.order_by("deadline", "pk").values_list("approval_id", flat=True)[:LOOKED_THROUGH]
     waiting = Approval.objects.filter(
         workspace__in=access.workspaces_for(person, "decide"), status=Status.PENDING, expires_at__gt=now
     )
-    named = waiting.filter(Named(F("requirements"), person.pk)).order_by("expires_at", "pk")[:LOOKED_THROUGH]
-    candidates = named.select_related("agent", "workspace").prefetch_related("votes")
-    mine = [approval.pk for approval in candidates if may_decide(person, approval, now)]
+    # An approval whose process the worker has not started yet has no links.
+    fresh = waiting.filter(process=None).order_by("pk").values_list("pk", flat=True)[:LOOKED_THROUGH]
+    rows = (
+        waiting.filter(pk__in=[*links, *fresh]).select_related("agent", "workspace").prefetch_related("votes")
+    )
+    candidates = list(rows)
+    roster = Roster.of(candidates, now)
+    mine = [each.pk for each in candidates if ballot(person, each, now, roster) is not None]
     return Approval.objects.filter(pk__in=mine).order_by("expires_at", "pk")
