@@ -77,6 +77,8 @@ class Ask:
     created: datetime
     expires_at: datetime
     entry_index: int
+    key: str = ""
+    policy: str = ""
 
 
 COLUMNS = [field.name for field in fields(Ask)]
@@ -104,9 +106,13 @@ def start(approval: Approval) -> None:
 
 def begin(approval: Approval, entries: Writer) -> None:
     """Start the process of an approval that was just read, under the head."""
+    approval.excluded = reviewers.excluded_of(approval)
+    approval.save(update_fields=["excluded"])
     ApprovalFlow.start.run(approval=approval)
     people = reviewers.reviewers_of(approval, entries.now)
-    ApprovalLink.objects.bulk_create([ApprovalLink(approval=approval, person=person) for person in people])
+    ApprovalLink.objects.bulk_create(
+        [ApprovalLink(approval=approval, person=person, deadline=approval.expires_at) for person in people]
+    )
     mails = [{"approval": approval.public_id, "person": person.public_id} for person in people]
     owed.owe(MAIL, mails, due=entries.now)
     entries.append(
@@ -144,9 +150,19 @@ def decide(
             if refused := outcomes.refusal(row, entries.now):
                 raise refused
             voter = User.objects.get(pk=person.pk)
-            if not may_decide(voter, row, entries.now):
-                raise NotAReviewer("Your answer does not count here, or you have given it already.")
-            ballot = Vote(approval=row, person=voter, approve=approve, known_by=known_by, created=entries.now)
+            place = reviewers.ballot(voter, row, entries.now)
+            if place is None:
+                raise NotAReviewer(reviewers.why_not(voter, row, entries.now))
+            ballot = Vote(
+                approval=row,
+                round=row.round,
+                person=voter,
+                seat_id=place.seat,
+                counts_for=place.counts_for,
+                approve=approve,
+                known_by=known_by,
+                created=entries.now,
+            )
             cast(ballot, comment=comment, actor=actor, entries=entries)
             answer(row, voter)
         return read(approval)
@@ -157,8 +173,8 @@ def cast(ballot: Vote, *, comment: str, actor: str, entries: Writer) -> None:
     comment = withhold(comment)[0]
     approval, person = ballot.approval, ballot.person
     before = reviewers.open_requirements(approval)
-    approved_by = reviewers.approvers(approval) | ({person.pk} if ballot.approve else set())
-    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, approved_by)]
+    votes = [*reviewers.votes_of(approval), ballot]
+    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, votes)]
     entry = entries.append(
         "governance.approval.voted",
         actor=actor,

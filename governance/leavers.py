@@ -15,6 +15,7 @@ from django.utils import timezone
 from audit import log, owed
 from governance import approvals, containment, reviewers
 from governance.models import Approval, ApprovalLink
+from governance.rosters import Roster
 from workspaces import people
 from workspaces.access import holders, tokens
 from workspaces.models import Agent, Membership, SigninLink, Standing, User, Workspace
@@ -84,9 +85,10 @@ def preview(person: User, workspaces: list[Workspace] | None = None) -> Leaving:
     related = (
         waiting.select_related("agent", "workspace").prefetch_related("votes").order_by("expires_at", "pk")
     )
-    deciders = {workspace.pk: deciders_of(workspace) for workspace in found.workspaces}
+    owners = {workspace.pk: owners_of(workspace) for workspace in found.workspaces}
+    roster = Roster.of(related, now)
     for approval in related:
-        if (rerouting := judge(approval, person, deciders[approval.workspace_id])) is not None:
+        if (rerouting := judge(approval, person, owners[approval.workspace_id], roster)) is not None:
             found.rerouted.append(rerouting)
     owned = Agent.objects.filter(owner=person, workspace__in=found.workspaces)
     found.agents = list(owned.exclude(standing=Standing.REVOKED).select_related("workspace").order_by("name"))
@@ -102,37 +104,36 @@ def preview(person: User, workspaces: list[Workspace] | None = None) -> Leaving:
     return found
 
 
-def deciders_of(workspace: Workspace) -> dict[int, bool]:
-    """Active people who may decide approvals in the workspace, and whether they own it."""
+def owners_of(workspace: Workspace) -> list[int]:
+    """Active people who own the workspace and may decide approvals in it."""
     owning = Membership.objects.filter(workspace=workspace, person=OuterRef("pk"), role=Membership.Role.OWNER)
-    deciders = holders(workspace, "decide")
-    return dict(deciders.annotate(owns=Exists(owning)).values_list("pk", "owns"))
+    deciding = holders(workspace, "decide").filter(Exists(owning))
+    return list(deciding.order_by("pk").values_list("pk", flat=True))
 
 
-def judge(approval: Approval, person: User, deciders: dict[int, bool]) -> Rerouting | None:
-    """What becomes of a waiting call without the person; None when it does not wait for them."""
-    voted = {vote.person_id for vote in approval.votes.all()}
-    missing = reviewers.open_requirements(approval)
-    mine = [each for each in missing if reviewers.counts(each, person.pk, approval)]
-    if not mine or person.pk in voted:
+def judge(approval: Approval, person: User, owners: list[int], roster: Roster) -> Rerouting | None:
+    """What becomes of a waiting call without the person; None when it does not wait for them. Owners are asked where
+    the others, those of later rungs too, cannot meet a quorum."""
+    if reviewers.Panel(approval, roster).ballot(person.pk) is None:
         return None
-    left = deciders.keys() - voted - {person.pk}
-    approved = reviewers.approvers(approval)
-    asked: dict[str, list[int]] = {}
-    reachable = True
-    for requirement in missing:
-        open_votes = requirement["quorum"] - sum(
-            reviewers.counts(requirement, each, approval) for each in approved
-        )
-        if sum(reviewers.counts(requirement, each, approval) for each in left) >= open_votes:
-            continue
-        owners = [each for each in sorted(left) if deciders[each] and each not in requirement["reviewers"]]
-        widened = {**requirement, "reviewers": [*requirement["reviewers"], *owners]}
-        asked[requirement["rule"]] = [each for each in owners if reviewers.counts(widened, each, approval)]
-        reachable &= sum(reviewers.counts(widened, each, approval) for each in left) >= open_votes
-    named = User.objects.in_bulk({each for owners in asked.values() for each in owners}) if asked else {}
+    left = roster.without(person.pk)
+    before = reviewers.Panel(approval, left, widened=True)
+    also = {index: owners for index, lacking in before.shortfalls(with_absent=True).items() if lacking}
+    after = reviewers.Panel(approval, left, widened=True, also=also)
+    asked = {
+        index: [
+            each
+            for each in owners
+            if each not in approval.requirements[index]["reviewers"]
+            and after.is_seat(after.requirements[index], each)
+        ]
+        for index in also
+    }
+    named = User.objects.in_bulk({each for people in asked.values() for each in people}) if asked else {}
     return Rerouting(
-        approval, {rule: [named[each] for each in owners] for rule, owners in asked.items()}, reachable
+        approval,
+        {approval.requirements[index]["rule"]: [named[each] for each in asked[index]] for index in asked},
+        not any(after.shortfalls(with_absent=True).values()),
     )
 
 
@@ -215,8 +216,10 @@ def reroute(entries: log.Writer, rerouting: Rerouting, person: User, *, actor: s
     if not rerouting.asked:
         return
     for requirement in approval.requirements:
-        stand_ins = {each.pk for each in rerouting.asked.get(requirement["rule"], ())}
-        requirement["reviewers"] = sorted({*requirement["reviewers"], *stand_ins} - {person.pk})
+        stand_ins = [each.pk for each in rerouting.asked.get(requirement["rule"], ())]
+        requirement.update(
+            reviewers.widen(reviewers.without(requirement, person.pk), {"reviewers": stand_ins})
+        )
     approval.save(update_fields=["requirements"])
     asked = {each.pk: each for owners in rerouting.asked.values() for each in owners}
     entries.append(
@@ -241,7 +244,9 @@ def invite(approval: Approval, asked: Iterable[User], now: datetime) -> None:
     """A link and a mail for each who is asked now and was not before."""
     known = set(approval.links.values_list("person_id", flat=True))
     new = [each for each in asked if each.pk not in known]
-    ApprovalLink.objects.bulk_create([ApprovalLink(approval=approval, person=each) for each in new])
+    ApprovalLink.objects.bulk_create(
+        [ApprovalLink(approval=approval, person=each, deadline=approval.expires_at) for each in new]
+    )
     mails = [{"approval": approval.public_id, "person": each.public_id} for each in new]
     owed.owe(approvals.MAIL, mails, due=now)
 

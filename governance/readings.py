@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import F, Q
+from django.utils import timezone
 
 from audit.details import read_detail
 from audit.models import Entry
 from governance import approvals, presentation, reviewers
 from governance.models import Approval, PolicyVersion
+from governance.rosters import Roster
 from governance.rules import RuleErrors
 from governance.ruleset import RuleSet
 from workspaces.access import may
@@ -69,8 +71,9 @@ def sees_content(person: User, approval: Approval) -> bool:
     """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
     if may(person, "view_content", approval.agent):
         return True
-    named = any(reviewers.counts(each, person.pk, approval) for each in approval.requirements)
-    return named and may(person, "decide", approval.workspace)
+    return may(person, "decide", approval.workspace) and reviewers.is_concerned(
+        person, approval, timezone.now()
+    )
 
 
 def status_of(approval: Approval, now: datetime) -> str:
@@ -84,15 +87,13 @@ def status_of(approval: Approval, now: datetime) -> str:
 
 def progress(approval: Approval) -> list[dict[str, Any]]:
     """Each requirement: how many approvals it has of how many, and whose are still missing."""
-    approved = reviewers.approvers(approval)
-    answered = {vote.person_id for vote in approval.votes.all()}
-    named = {key for requirement in approval.requirements for key in requirement["reviewers"]}
-    people = User.objects.in_bulk(named)
+    panel = reviewers.Panel(approval, Roster.of([approval], timezone.now()))
+    ballots = panel.ballots()
+    people = User.objects.in_bulk(ballots)
     shown = []
-    for requirement in approval.requirements:
-        counting = [key for key in requirement["reviewers"] if reviewers.counts(requirement, key, approval)]
-        missing = [people[key] for key in counting if key in people and key not in answered]
-        got = sum(key in approved for key in counting)
+    for index, requirement in enumerate(approval.requirements):
+        missing = [people[key] for key, ballot in ballots.items() if index in ballot.counts_for]
+        got = len(reviewers.approvals_of(index, approval))
         shown.append(
             {
                 "rule": presentation.visible(requirement["rule"]),

@@ -78,10 +78,10 @@ class ApprovalFlow(flow.Flow):
         return activation.task.previous.get().owner_id is None
 
     def is_vetoed(self, activation: Activation) -> bool:
-        return reviewers.is_vetoed(activation.process.approval)
+        return reviewers.is_vetoed(activation.process.approval, timezone.now())
 
     def is_quorate(self, activation: Activation) -> bool:
-        return not reviewers.open_requirements(activation.process.approval)
+        return reviewers.is_quorate(activation.process.approval)
 
     def on_expired(self, activation: Activation) -> None:
         outcomes.settle(activation.process.approval, Status.EXPIRED, actor="system")

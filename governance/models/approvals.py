@@ -92,6 +92,11 @@ class Approval(models.Model):
                 name="approval_next_step",
             ),
             models.Index(fields=["workspace", "created"], name="approval_by_time"),
+            models.Index(
+                fields=["workspace"],
+                condition=Q(status="pending", process__isnull=True),
+                name="approval_not_started",
+            ),
         ]
 
     def __str__(self) -> str:
