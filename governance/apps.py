@@ -9,9 +9,11 @@ class GovernanceConfig(AppConfig):
     def ready(self) -> None:
         from audit import bundles, exports, owed
         from governance import (
+            access_requests,
             approvals,
             callbacks,
             campaigns,
+            enactments,
             erasure,
             kinds,
             last_use,
@@ -19,6 +21,9 @@ class GovernanceConfig(AppConfig):
             mail,
             packs,
             policies,
+            policy_changes,
+            proposal_mail,
+            proposals,
             replays,
             reports,
             retention,
@@ -46,3 +51,8 @@ class GovernanceConfig(AppConfig):
         owed.periodic(leavers.supervise_ownerless)
         owed.performer(campaigns.MAIL)(campaigns.mail_owner)
         owed.periodic(campaigns.lapse_due)
+        owed.performer(proposals.START)(access_requests.start_proposal)
+        owed.performer(enactments.MAIL)(proposal_mail.mail_person)
+        owed.performer(enactments.RULES)(enactments.add_rules)
+        owed.periodic(policy_changes.go_on)
+        owed.periodic(proposals.expire_due)

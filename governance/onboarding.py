@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
 from audit import log
 from billing import limits
 from billing.budgets import dollars
@@ -17,8 +19,8 @@ from governance.policies import PolicyRefused, WorkspaceChanging
 from workspaces import agents, allowances, catalog
 from workspaces.access import grants, may
 from workspaces.allowances import Need
-from workspaces.declarations import ToolDeclaration
-from workspaces.models import Agent, AgentKey, Tool, User, Workspace
+from workspaces.declarations import ToolDeclaration, parse_declaration
+from workspaces.models import Agent, AgentKey, Resource, Tool, User, Workspace
 from workspaces.people import actor_of
 
 
@@ -56,7 +58,22 @@ def found(plan: Plan, *, person: User) -> Founded:
     """Make the agent of a plan. The caller has asked whether the person may manage agents and tools; budgets and
     rules are made as far as the person may, and ``remaining`` says what is left.
 
-    Raises ValidationError, OtherWorkspace, DeclarationError and PatternError; then nothing was changed."""
+    Raises ValidationError, OtherWorkspace, DeclarationError and PatternError, and Guarded where two people guard the
+    workspace; then nothing was changed."""
+    with log.write(plan.workspace.log_id):
+        agent, remaining = register(plan, person=person)
+        key, text = agents.create_key(
+            agent, actor=actor_of(person), created_by=person, expires_at=plan.key_until
+        )
+    founded = Founded(agent, key, text, remaining)
+    if plan.rules:
+        guard(plan, founded, person=person)
+    return founded
+
+
+def register(plan: Plan, *, person: User) -> tuple[Agent, list[str]]:
+    """Make the agent with tools, grants and budget, without key and rules; and what somebody still has to do. Raises
+    what ``found`` does."""
     actor = actor_of(person)
     remaining: list[str] = []
     with log.write(plan.workspace.log_id):
@@ -77,11 +94,7 @@ def found(plan: Plan, *, person: User) -> Founded:
             grants.grant(agent, permission=permission, obj=target, expires_at=plan.grants_until, actor=actor)
         if plan.daily_nanos is not None:
             remaining += budget(plan, agent, person=person)
-        key, text = agents.create_key(agent, actor=actor, created_by=person, expires_at=plan.key_until)
-    founded = Founded(agent, key, text, remaining)
-    if plan.rules:
-        guard(plan, founded, person=person)
-    return founded
+    return agent, remaining
 
 
 def budget(plan: Plan, agent: Agent, *, person: User) -> list[str]:
@@ -142,3 +155,73 @@ def publish(version: PolicyVersion, base: PolicyVersion | None, *, actor: str) -
             return False
         policies.put_in_force(entries, version, actor=actor, note="")
     return True
+
+
+def add_rules(plan: Plan, *, drafter: User, publisher: User) -> str:
+    """Add a plan's rules to the policy in force, drafted by one and published by another who agreed to them. What
+    became of it, as a sentence; done already, it is done no more."""
+    base = policies.in_force(plan.workspace)
+    content = list(base.content if base else ())
+    missing = [rule for rule in plan.rules if rule not in content]
+    if not missing:
+        return "Its rules are in force."
+    note = f"Rules for the new agent {plan.name}"
+    try:
+        version = policies.draft(plan.workspace, [*content, *missing], actor=actor_of(drafter), note=note)
+        if not publish(version, base, actor=actor_of(publisher)):
+            return f"Its rules wait as version {version.number}, a draft: the policy was changed meanwhile."
+    except (PolicyRefused, WorkspaceChanging, policies.NeedsSecondPerson) as refused:
+        return f"Its rules were not published: {refused}"
+    return f"Its rules are in force with version {version.number}."
+
+
+def written(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON; ``read`` reads it again."""
+    return {
+        "name": plan.name,
+        "owner": plan.owner.public_id,
+        "purpose": plan.purpose,
+        "risk_tier": plan.risk_tier,
+        "declare": [declaration.as_dict() for declaration in plan.declare],
+        "needs": [[need.permission, need.of] for need in plan.needs],
+        "given": [
+            [permission, type(target).__name__, target.public_id, str(target)]
+            for permission, target in plan.given
+        ],
+        "grants_until": plan.grants_until.isoformat() if plan.grants_until else None,
+        "key_until": plan.key_until.isoformat() if plan.key_until else None,
+        "daily_nanos": plan.daily_nanos,
+        "rules": list(plan.rules),
+    }
+
+
+def read(workspace: Workspace, content: dict[str, Any]) -> Plan:
+    """A plan from its JSON, with people, tools and resources as they are now. Raises ValidationError for what is
+    gone."""
+    owner = User.objects.filter(public_id=content["owner"]).first()
+    given = []
+    for permission, kind, key, name in content["given"]:
+        rows: Any = (Tool if kind == "Tool" else Resource)._default_manager
+        target = rows.filter(workspace=workspace, public_id=key).first()
+        if target is None:
+            raise ValidationError(f"{name}, which it was to be granted, was removed since.")
+        given.append((permission, target))
+    if owner is None:
+        raise ValidationError("Who was to own it is gone.")
+    ends = {
+        name: datetime.fromisoformat(content[name]) if content[name] else None
+        for name in ("grants_until", "key_until")
+    }
+    return Plan(
+        workspace=workspace,
+        name=content["name"],
+        owner=owner,
+        purpose=content["purpose"],
+        risk_tier=content["risk_tier"],
+        declare=tuple(parse_declaration(each) for each in content["declare"]),
+        needs=tuple(Need(permission, of) for permission, of in content["needs"]),
+        given=tuple(given),
+        daily_nanos=content["daily_nanos"],
+        rules=tuple(content["rules"]),
+        **ends,
+    )

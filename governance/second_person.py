@@ -5,6 +5,8 @@ Asked through ``workspaces.guards`` under the log's lock, so that the portal, th
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from governance.conditions import compile_condition
@@ -19,17 +21,31 @@ from workspaces.models import Agent, RemovedTool, Resource, Tool, Workspace
 from workspaces.people import PERSON, person_behind
 
 SYSTEM = "system"
+# What two people agreed to and is being done in this thread: (workspace, a declaration or an agent's name).
+agreement: ContextVar[tuple[int, ToolDeclaration | str] | None] = ContextVar("agreement", default=None)
 READ_OF_AGENTS = ("name", "labels", "risk_tier", "purpose")
+
+
+@contextmanager
+def agreed(workspace: Workspace, what: ToolDeclaration | str) -> Iterator[None]:
+    """Let this very declaration of a tool, or a new agent of this name, through: two people agreed to it."""
+    token = agreement.set((workspace.pk, what))
+    try:
+        yield
+    finally:
+        agreement.reset(token)
 
 
 def guard_tool(before: Tool | None, after: Tool | None, *, actor: str) -> None:
     """Where two people are wanted nobody gives a tool more room alone, nor by removing it and declaring it anew."""
     if after is None or actor == SYSTEM or not after.workspace.two_people:
         return
+    if agreement.get() == (after.workspace_id, after.declaration()):
+        return
     if fields := room_given(after.workspace, after.declaration(), before.declaration() if before else None):
         raise Guarded(
             f"Two people guard this workspace, and this gives {after.name} more room by its {', '.join(fields)}. "
-            "Declare a stricter tool, or a new one under another name and grant that."
+            "Propose it, and somebody who may publish policies decides; or declare a stricter tool."
         )
 
 
@@ -70,7 +86,13 @@ def guard_resource(before: Resource | None, after: Resource | None, *, actor: st
 
 def guard_agent(before: Agent | None, after: Agent | None, *, actor: str) -> None:
     """What rules in force see of an agent (labels, name, risk tier, purpose, isolated runs) changes only by who may
-    publish. A new agent may be made: it is granted nothing yet."""
+    publish. A new agent is proposed, for two people agree to it; a workspace file may make one."""
+    if before is None and after is not None and actor.startswith(PERSON) and after.workspace.two_people:
+        if agreement.get() != (after.workspace_id, after.name):
+            raise Guarded(
+                f"Two people guard this workspace. Propose {after.name} under Requests; somebody else approves it."
+            )
+        return
     if before is None or after is None or actor == SYSTEM:
         return
     if not after.workspace.two_people or may_publish(actor, after.workspace):

@@ -86,9 +86,10 @@ def create_agent(
     workspace: Workspace, name: str, *, owner: User, actor: str, **settings: Unpack[AgentSettings]
 ) -> Agent:
     """A new agent that may do nothing yet, with its private group. Raises ValidationError (also for a taken
-    name), and OtherWorkspace for an owner or a person acted for who has no role in the workspace."""
+    name), Guarded, and OtherWorkspace for an owner or a person acted for who has no role in the workspace."""
     with log.write(workspace.log_id) as entries:
         agent = Agent(workspace=workspace, name=name, owner=owner)
+        guards.ask(None, agent, actor=actor)
         agent.group = Group.objects.create(name=f"agent:{agent.public_id}")
         check_members(workspace, [owner])
         difference = write_settings(agent, settings)

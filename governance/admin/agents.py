@@ -18,7 +18,7 @@ from governance import containment, last_use, leavers
 from governance.admin.activity import activity, bars
 from governance.admin.approvals import waits_at
 from governance.admin.grants import GrantPages
-from governance.admin.setup import SetupPages
+from governance.admin.registration import RegistrationPages
 from governance.admin.standing import BADGES, StandingPages, installation, ladder
 from governance.models import Approval
 from governance.observed import may_draft
@@ -56,7 +56,7 @@ class StandingFilter(SimpleListFilter):
 
 
 @admin.register(Agent)
-class AgentAdmin(SetupPages, GrantPages, StandingPages, AgentPages):
+class AgentAdmin(RegistrationPages, GrantPages, StandingPages, AgentPages):
     """Agents with everything about them."""
 
     list_display = ["name", "workspace", "shown_standing", "owner", "shown_risk", "seen", "waiting"]

@@ -101,6 +101,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if sees:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
+        groups[0]["items"].insert(2, item("Requests", "rate_review", "proposals"))
     if may_somewhere(person, "export_log"):
         groups[0]["items"] += [
             item("Exports", "archive", "exports_overview"),
@@ -135,6 +136,7 @@ BELOW = {
     "Log": ("log_",),
     "Exports": ("export",),
     "Streams": ("stream",),
+    "Requests": ("proposal",),
     "Privacy": ("privacy", "erasure", "hold_"),
 }
 

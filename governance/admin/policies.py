@@ -12,14 +12,15 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from audit.admin.pages import display
-from governance import policies, replays
+from governance import policies, policy_changes, replays
 from governance.admin.drafts import DraftForm, checking, examine, written
 from governance.admin.replays import ReplayForm, of_version
 from governance.differences import differences, span
 from governance.matches import Match, matches
-from governance.models import PolicyVersion
+from governance.models import PolicyVersion, Proposal
 from governance.naming import actor, names_of
 from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused, WorkspaceChanging
+from governance.proposals import NobodyElse
 from governance.replays import ReplayRefused
 from governance.rules import Problem
 from workspaces.access import Forbidden, may, workspaces_for
@@ -148,6 +149,8 @@ class PolicyAdmin(ScopedAdmin):
         problems = policies.review(version) if draft else []
         changed = differences(base.content, version.content) if base else []
         may_draft = self.allows(request, "draft_policy", version)
+        may_publish = draft and self.allows(request, "publish_policy", version)
+        own_draft = version.workspace.two_people and version.drafted_by == actor_in(request)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Version {version.number}",
@@ -164,8 +167,12 @@ class PolicyAdmin(ScopedAdmin):
             "changed": [(each, CHANGES[each.kind]) for each in changed[:CHANGES_SHOWN]],
             "changed_more": max(0, len(changed) - CHANGES_SHOWN),
             "may_draft": may_draft,
-            "may_publish": draft and self.allows(request, "publish_policy", version),
-            "own_draft": version.workspace.two_people and version.drafted_by == actor_in(request),
+            "may_publish": may_publish,
+            "own_draft": own_draft,
+            "proposed": policy_changes.pending(version.workspace, Proposal.Kind.POLICY, version=version)
+            if draft
+            else None,
+            "may_propose": draft and may_draft and not problems and (own_draft or not may_publish),
             "replays": of_version(request, version) if may_draft else [],
             "most_calls": replays.MOST_CALLS,
             "goes_back_at_once": policies.may_publish_alone(person_of(request), version.workspace),
@@ -180,13 +187,25 @@ class PolicyAdmin(ScopedAdmin):
             return others.filter(number=int(key)).first()
         return policies.compared_with(version)
 
-    @act("publish", PolicyRefused, NeedsSecondPerson, NotADraft, WorkspaceChanging)
-    def publish(self, request: HttpRequest, version: PolicyVersion) -> None:
-        """Put the draft in force."""
+    @act("publish", PolicyRefused, NotADraft, WorkspaceChanging, NobodyElse)
+    def publish(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse | None:
+        """Put the draft in force; where a second person does that, ask them."""
         self.require(request, "publish_policy", version)
         note = filled(PublishForm(request.POST))["note"]
-        policies.publish(version, actor=actor_in(request), note=note)
+        try:
+            policies.publish(version, actor=actor_in(request), note=note)
+        except NeedsSecondPerson:
+            return self.propose(request, version)
         messages.success(request, f"Version {version.number} is in force, from the next decision on.")
+        return None
+
+    @act("propose", PolicyRefused, NotADraft, NobodyElse)
+    def propose(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:
+        """Ask a second person to publish the draft."""
+        self.require(request, "draft_policy", version)
+        note = filled(PublishForm(request.POST))["note"]
+        row = policy_changes.propose_version(version, person=person_of(request), note=note)
+        return redirect("proposal", version.workspace.slug, row.public_id)
 
     @act("replay", ReplayRefused)
     def replay(self, request: HttpRequest, version: PolicyVersion) -> HttpResponse:

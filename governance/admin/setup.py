@@ -241,11 +241,9 @@ class SetupPages(ConnectPages):
             return render(request, "admin/workspaces/agent_setup.html", context)
         workspace = get_workspace(person, slug, "manage_agents")
         get_workspace(person, slug, "manage_tools")
-        form = SetupForm(request.POST or None, workspace=workspace, starter=starter, person=person)
-        if request.method == "POST" and (founded := form.carry_out()):
-            more = {"founded": True, "key": founded.key, "text": founded.text,
-                    "remaining": founded.remaining, "version": founded.version}  # fmt: skip
-            return self.connect_page(request, founded.agent, **more)
+        form = self.form_of(request, workspace, starter=starter, person=person)
+        if request.method == "POST" and (answer := self.carry_out(request, form)):
+            return answer
         context |= {
             "form": form,
             "starter": starter,
@@ -255,3 +253,18 @@ class SetupPages(ConnectPages):
             "may_publish": policies.may_publish_alone(person, workspace),
         }
         return render(request, "admin/workspaces/agent_setup_form.html", context)
+
+    def form_of(
+        self, request: HttpRequest, workspace: Workspace, *, starter: Starter, person: User
+    ) -> SetupForm:
+        """The form of a new agent of this kind."""
+        return SetupForm(request.POST or None, workspace=workspace, starter=starter, person=person)
+
+    def carry_out(self, request: HttpRequest, form: SetupForm) -> HttpResponse | None:
+        """Do what a posted form says and show what came of it; None where something is refused."""
+        founded = form.carry_out()
+        if founded is None:
+            return None
+        more = {"founded": True, "key": founded.key, "text": founded.text,
+                "remaining": founded.remaining, "version": founded.version}  # fmt: skip
+        return self.connect_page(request, founded.agent, **more)

@@ -17,7 +17,7 @@ from workspaces import catalog
 from workspaces.access.admin import REFUSALS, ActingForm, ScopedAdmin, WorkspaceFilter
 from workspaces.access.grants import Target, own_grants
 from workspaces.admin.fields import DocumentField, LabelsField, LinesField
-from workspaces.declarations import DeclarationError, parse_declaration
+from workspaces.declarations import DeclarationError, ToolDeclaration, parse_declaration
 from workspaces.models import NamedList, Resource, Role, Tool, Workspace
 from workspaces.patterns import PatternError
 
@@ -93,9 +93,9 @@ class ToolForm(NamedForm):
             self.initial["resource"] = resource_lines(self.instance)
             self.initial["cost_usd"] = written["cost_usd"] or ""
 
-    def apply(self, values: dict[str, Any]) -> Model:
-        workspace, name = self.place(values)
-        declaration = parse_declaration(
+    def declared(self, values: dict[str, Any], name: str) -> ToolDeclaration:
+        """The declaration that the fields come to. Raises DeclarationError."""
+        return parse_declaration(
             {
                 "name": name,
                 "action": values["action"],
@@ -110,6 +110,10 @@ class ToolForm(NamedForm):
                 "trust_reports": values["trust_reports"],
             }
         )
+
+    def apply(self, values: dict[str, Any]) -> Model:
+        workspace, name = self.place(values)
+        declaration = self.declared(values, name)
         return catalog.set_tool(workspace, declaration=declaration, actor=self.actor).row
 
 
