@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from audit import log, owed
-from governance import approvals, containment, reviewers
+from governance import approvals, containment, proposals, reviewers
 from governance.models import Approval, ApprovalLink
 from governance.rosters import Roster
 from workspaces import people
@@ -174,6 +174,7 @@ def depart(entries: log.Writer, leaving: Leaving, *, reason: str, actor: str) ->
     """What leaving does to approvals, links and agents of the workspaces, and an entry in each."""
     for rerouting in leaving.rerouted:
         reroute(entries, rerouting, leaving.person, actor=actor)
+    proposals.hand_over(entries, leaving.person, leaving.workspaces, actor=actor)
     ApprovalLink.objects.filter(
         person=leaving.person, approval__workspace__in=leaving.workspaces, used_at=None
     ).update(digest=None, code_digest=None)
