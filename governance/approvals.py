@@ -6,7 +6,7 @@ do that, so they are not used.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -21,15 +21,20 @@ from audit.log import Writer
 from audit.secrets import withhold
 from governance import outcomes, reviewers
 from governance.flows import ApprovalFlow
-from governance.models import Approval, ApprovalLink, Vote
+from governance.models import Approval, ApprovalLink, Asking, Vote
 from governance.outcomes import NotPending, Status, current_epoch
 from governance.reviewers import may_decide
+from workspaces.declarations import Risk
 from workspaces.models import User
 
 __all__ = [
+    "CONFIRMED_RISKS",
     "Ask",
     "NotAReviewer",
     "NotPending",
+    "ReasonNeeded",
+    "SecondFactorNeeded",
+    "add_reviewers",
     "approval_of",
     "cancel",
     "cancel_void",
@@ -40,12 +45,15 @@ __all__ = [
     "inbox",
     "may_decide",
     "open",
+    "require_confirmation",
     "start",
 ]
 
 START = "governance.approval.start"
 MAIL = "governance.approval.mail"
 SWEEP = 100  # approvals ended in one sweep, so that nothing else waits long
+CONFIRMED_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
+SHORTEST_REASON = 10  # characters
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +63,20 @@ class NotAReviewer(Exception):
 
     status = 403
     code = "not_a_reviewer"
+
+
+class ReasonNeeded(Exception):
+    """An answer about a call of high or critical risk says why."""
+
+    status = 400
+    code = "reason_needed"
+
+
+class SecondFactorNeeded(Exception):
+    """Who approves a call of high or critical risk confirms anew who they are."""
+
+    status = 403
+    code = "second_factor_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +131,16 @@ def begin(approval: Approval, entries: Writer) -> None:
     approval.excluded = reviewers.excluded_of(approval)
     approval.save(update_fields=["excluded"])
     ApprovalFlow.start.run(approval=approval)
-    people = reviewers.reviewers_of(approval, entries.now)
     ApprovalLink.objects.bulk_create(
-        [ApprovalLink(approval=approval, person=person, deadline=approval.expires_at) for person in people]
+        ApprovalLink(approval=approval, person_id=person_id, deadline=approval.expires_at)
+        for person_id in sorted(reviewers.waits_for(approval, entries.now))
     )
-    mails = [{"approval": approval.public_id, "person": person.public_id} for person in people]
-    owed.owe(MAIL, mails, due=entries.now)
+    Asking.objects.bulk_create([
+        Asking(approval=approval, workspace=approval.workspace, rule=rule, created=entries.now)
+        for rule in sorted({requirement["rule"] for requirement in approval.requirements})
+    ])  # fmt: skip
+    people = reviewers.reviewers_of(approval, entries.now)
+    add_reviewers(approval, people, source=ApprovalLink.Source.NAMED, entries=entries)
     entries.append(
         "governance.approval.started",
         actor="system",
@@ -131,12 +157,37 @@ def begin(approval: Approval, entries: Writer) -> None:
     )
 
 
-def decide(
-    approval: Approval, *, person: User, approve: bool, comment: str, known_by: Vote.KnownBy, actor: str
-) -> Approval:
-    """Record one person's vote and move the process on; returns the approval as it is then.
+def add_reviewers(
+    approval: Approval, people: Iterable[User], *, source: ApprovalLink.Source, entries: Writer
+) -> None:
+    """Put a started approval into people's inboxes and owe each a mail."""
+    asked = list(people)
+    known = set(approval.links.values_list("person_id", flat=True))
+    ApprovalLink.objects.bulk_create(
+        ApprovalLink(approval=approval, person=person, source=source, deadline=approval.expires_at)
+        for person in asked
+        if person.pk not in known
+    )
+    mails = [{"approval": approval.public_id, "person": person.public_id} for person in asked]
+    owed.owe(MAIL, mails, due=entries.now)
 
-    Raises NotPending when it ended before this vote got its turn, NotAReviewer when the vote would not count.
+
+def decide(
+    approval: Approval,
+    *,
+    person: User,
+    approve: bool,
+    comment: str,
+    known_by: Vote.KnownBy,
+    actor: str,
+    second_factor: str = "",
+    opened_at: datetime | None = None,
+) -> Approval:
+    """Record one person's vote and move the process on; returns the approval as it is then. ``second_factor``: by
+    what they confirmed just now who they are; ``opened_at``: when they first saw what is asked.
+
+    Raises NotPending when it ended before this vote got its turn, NotAReviewer when the vote would not count, and
+    for high and critical risk ReasonNeeded and SecondFactorNeeded.
     """
     with log.write(approval.workspace.log_id) as entries:
         row = read(approval)
@@ -150,51 +201,76 @@ def decide(
             if refused := outcomes.refusal(row, entries.now):
                 raise refused
             voter = User.objects.get(pk=person.pk)
-            place = reviewers.ballot(voter, row, entries.now)
-            if place is None:
+            ballot = reviewers.ballot(voter, row, entries.now)
+            if ballot is None:
                 raise NotAReviewer(reviewers.why_not(voter, row, entries.now))
-            ballot = Vote(
+            require_confirmation(row.risk, approve=approve, reason=comment, second_factor=second_factor)
+            vote = Vote(
                 approval=row,
                 round=row.round,
                 person=voter,
-                seat_id=place.seat,
-                counts_for=place.counts_for,
+                seat_id=ballot.seat,
+                counts_for=list(ballot.counts_for),
                 approve=approve,
                 known_by=known_by,
+                second_factor=second_factor,
+                opened_at=opened_at,
                 created=entries.now,
             )
-            cast(ballot, comment=comment, actor=actor, entries=entries)
+            cast(vote, comment=comment, actor=actor, entries=entries)
             answer(row, voter)
+            note_who_waits(read(row), entries.now)
         return read(approval)
 
 
-def cast(ballot: Vote, *, comment: str, actor: str, entries: Writer) -> None:
+def require_confirmation(risk: str, *, approve: bool, reason: str, second_factor: str) -> None:
+    """Raise ReasonNeeded or SecondFactorNeeded where an answer of this risk lacks them. Saying no is safe: it takes
+    a reason only."""
+    if risk not in CONFIRMED_RISKS:
+        return
+    if len(reason.strip()) < SHORTEST_REASON:
+        raise ReasonNeeded(f"Say why, in at least {SHORTEST_REASON} characters: this call is of {risk} risk.")
+    if approve and not second_factor:
+        raise SecondFactorNeeded(f"Confirm who you are with your second factor: this call is of {risk} risk.")
+
+
+def note_who_waits(approval: Approval, now: datetime) -> None:
+    """Keep the inboxes in step: an approval waits for those whose answer is still missing, or would be if their
+    roles let them decide."""
+    waiting = reviewers.waits_for(approval, now)
+    approval.links.filter(waiting=True).exclude(person__in=waiting).update(waiting=False)
+    approval.links.filter(waiting=False, person__in=waiting).update(waiting=True)
+
+
+def cast(vote: Vote, *, comment: str, actor: str, entries: Writer) -> None:
     """Insert the vote with its entry; the comment goes into the entry's Detail only, without secrets."""
     comment = withhold(comment)[0]
-    approval, person = ballot.approval, ballot.person
-    before = reviewers.open_requirements(approval)
-    votes = [*reviewers.votes_of(approval), ballot]
-    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, votes)]
+    approval, given = vote.approval, reviewers.votes_of(vote.approval)
+    before = [requirement["rule"] for requirement in reviewers.open_requirements(approval, given)]
+    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, [*given, vote])]
     entry = entries.append(
         "governance.approval.voted",
         actor=actor,
         agent=approval.agent.public_id,
         tool=approval.tool,
         session=approval.session,
-        outcome="approved" if ballot.approve else "rejected",
+        outcome="approved" if vote.approve else "rejected",
         data={
             "approval": approval.public_id,
-            "person": person.public_id,
-            "approve": ballot.approve,
-            "known_by": str(ballot.known_by),
-            "satisfied": [requirement["rule"] for requirement in before if requirement["rule"] not in after],
+            "round": vote.round,
+            "person": vote.person.public_id,
+            "seat": vote.seat.public_id if vote.seat else "",
+            "approve": vote.approve,
+            "known_by": str(vote.known_by),
+            "second_factor": vote.second_factor,
+            "satisfied": [rule for rule in before if rule not in after],
             "still_open": after,
         },
         detail={"comment": comment} if comment else None,
         log_id=approval.workspace.log_id,
     )
-    ballot.entry_index = entry.index
-    ballot.save()
+    vote.entry_index = entry.index
+    vote.save()
 
 
 def answer(approval: Approval, person: User) -> None:

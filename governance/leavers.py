@@ -7,12 +7,12 @@ over the logs of every workspace that it concerns.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from audit import log, owed
+from audit import log
 from governance import approvals, containment, proposals, reviewers
 from governance.models import Approval, ApprovalLink
 from governance.rosters import Roster
@@ -238,18 +238,9 @@ def reroute(entries: log.Writer, rerouting: Rerouting, person: User, *, actor: s
         log_id=approval.workspace.log_id,
     )
     if approval.process_id is not None:  # otherwise its start invites them
-        invite(approval, asked.values(), entries.now)
-
-
-def invite(approval: Approval, asked: Iterable[User], now: datetime) -> None:
-    """A link and a mail for each who is asked now and was not before."""
-    known = set(approval.links.values_list("person_id", flat=True))
-    new = [each for each in asked if each.pk not in known]
-    ApprovalLink.objects.bulk_create(
-        [ApprovalLink(approval=approval, person=each, deadline=approval.expires_at) for each in new]
-    )
-    mails = [{"approval": approval.public_id, "person": each.public_id} for each in new]
-    owed.owe(approvals.MAIL, mails, due=now)
+        known = set(approval.links.values_list("person_id", flat=True))
+        new = [each for each in asked.values() if each.pk not in known]
+        approvals.add_reviewers(approval, new, source=ApprovalLink.Source.REROUTED, entries=entries)
 
 
 def ownerless(workspaces: Iterable[Workspace] | QuerySet[Workspace]) -> QuerySet[Agent]:

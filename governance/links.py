@@ -14,8 +14,8 @@ from django.conf import settings
 
 from audit import log
 from governance import approvals, outcomes
+from governance.approvals import ReasonNeeded, SecondFactorNeeded
 from governance.models import Approval, ApprovalLink, Vote
-from workspaces.declarations import Risk
 from workspaces.identifiers import random_text
 from workspaces.models import User
 from workspaces.people import actor_of
@@ -24,7 +24,6 @@ TOKEN_LENGTH = 24  # base62: 142 random bits
 CODE_LENGTH = 4
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # nothing that reads like something else
 ATTEMPTS = 5  # of 31⁴ codes
-SIGN_IN_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
 
 
 class LinkRefused(Exception):
@@ -85,7 +84,7 @@ def find(token: str) -> ApprovalLink | None:
 
 def needs_sign_in(approval: Approval) -> bool:
     """Whether the risk is too high to be decided by a link and a code."""
-    return approval.risk in SIGN_IN_RISKS
+    return approval.risk in approvals.CONFIRMED_RISKS
 
 
 def obstacle(link: ApprovalLink, now: datetime) -> LinkRefused | None:
@@ -170,11 +169,15 @@ def judge_code(link: ApprovalLink, token: str, code: str, entries: log.Writer) -
 
 def decide(link: ApprovalLink, *, signed_in: bool, approve: bool, comment: str) -> Approval:
     """Vote in the name of the link's person."""
-    return approvals.decide(
-        link.approval,
-        person=link.person,
-        approve=approve,
-        comment=comment,
-        known_by=Vote.KnownBy.SESSION if signed_in else Vote.KnownBy.LINK,
-        actor=actor_of(link.person),
-    )
+    try:
+        return approvals.decide(
+            link.approval,
+            person=link.person,
+            approve=approve,
+            comment=comment,
+            known_by=Vote.KnownBy.SESSION if signed_in else Vote.KnownBy.LINK,
+            actor=actor_of(link.person),
+            opened_at=link.opened_at,
+        )
+    except (ReasonNeeded, SecondFactorNeeded) as refused:
+        raise LinkRefused(refused.status, refused.code, str(refused)) from refused

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.db.models import F
+
 from audit import log
 from governance.models import Approval
 from workspaces.models import Agent, Workspace
@@ -56,9 +58,11 @@ def settle(approval: Approval, status: Approval.Status, *, actor: str, reason: s
     Raises NotPending when it has ended already."""
     with log.write(approval.workspace.log_id) as entries:
         pending = Approval.objects.filter(pk=approval.pk, status=Status.PENDING)
-        if not pending.update(status=status, settled_at=entries.now):
+        changes = {"status": status, "settled_at": entries.now, "next_step_at": None}
+        if not pending.update(version=F("version") + 1, **changes):
             raise NotPending("approval_settled", "This approval is settled already. Nothing was changed.")
-        approval.status, approval.settled_at = status, entries.now
+        approval.refresh_from_db(fields=["version", *changes])
+        approval.links.filter(waiting=True).update(waiting=False)
         entries.append(
             "governance.approval.settled",
             actor=actor,

@@ -81,15 +81,26 @@ def ask(
     return Approval.objects.select_related("workspace", "agent").get(public_id=approval)
 
 
-def decide(approval: Approval, person: User, approve: bool = True, comment: str = "") -> Approval:
-    """A vote of somebody who is signed in."""
+REASON = "I have looked at it."
+
+
+def decide(
+    approval: Approval,
+    person: User,
+    approve: bool = True,
+    comment: str | None = None,
+    second_factor: str = "totp",
+) -> Approval:
+    """A vote of somebody who is signed in and confirmed it; with a reason where the risk wants one."""
+    needed = REASON if approval.risk in approvals.CONFIRMED_RISKS else ""
     return approvals.decide(
         approval,
         person=person,
         approve=approve,
-        comment=comment,
+        comment=needed if comment is None else comment,
         known_by=Vote.KnownBy.SESSION,
         actor=f"person:{person.public_id}",
+        second_factor=second_factor,
     )
 
 

@@ -13,7 +13,7 @@ from django.utils.timesince import timeuntil
 
 from audit.admin.pages import PortalChangeList, display
 from governance import approvals, disclosures, presentation
-from governance.approvals import NotAReviewer, NotPending
+from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
 from governance.models import Approval, DecisionRecord, Vote
 from governance.readings import of_status, progress, sees_content, status_of, votes
 from governance.readings import waits_at as waits_at
@@ -152,7 +152,7 @@ class ApprovalAdmin(ScopedAdmin):
         rows = super().get_queryset(request)
         return rows.select_related("agent", "workspace", "on_behalf_of")
 
-    @act("decide", NotPending)
+    @act("decide", NotPending, ReasonNeeded, SecondFactorNeeded)
     def decide(self, request: HttpRequest, approval: Approval) -> None:
         """Record the person's vote. Raises Forbidden for somebody whose vote does not count."""
         answer = filled(AnswerForm(request.POST))

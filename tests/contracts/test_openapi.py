@@ -122,6 +122,7 @@ def test_outcomes_approvals_and_the_agents_own_standing_fit(policy: None, suppor
         comment="It is owed.",
         known_by=Vote.KnownBy.SESSION,
         actor=ACTOR,
+        second_factor="totp",
     )
     settled = conforms(get(f"/v1/approvals/{waiting}?wait=5", headers=support.headers), path)
     assert (settled["status"], settled["comments"]) == ("approved", ["It is owed."])

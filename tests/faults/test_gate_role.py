@@ -49,7 +49,7 @@ from governance.models import Approval
 from workspaces.models import User
 rita = User.objects.get(email="rita@acme.test")
 approvals.decide(Approval.objects.get(), person=rita, approve=True, comment="It is owed.", known_by="session",
-                 actor=f"person:{rita.public_id}")
+                 actor=f"person:{rita.public_id}", second_factor="totp")
 """
 
 

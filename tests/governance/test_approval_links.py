@@ -346,7 +346,10 @@ def test_high_risk_needs_a_sign_in(invite, browser: Client, cast: Cast, risk: st
     assert ApprovalLink.objects.get().attempts == 0
     assert not Vote.objects.exists()
     browser.force_login(cast.rita)
-    assert answer(browser, invitation).status_code == 200
+    said = {"comment": "I do not know this invoice."}
+    assert answer(browser, invitation, **said).status_code == 403  # approving takes a second factor besides
+    assert answer(browser, invitation, decision="reject").status_code == 400  # and every answer its reason
+    assert answer(browser, invitation, decision="reject", **said).status_code == 200
     assert Vote.objects.get().known_by == "session"
 
 

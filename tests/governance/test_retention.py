@@ -39,8 +39,8 @@ def old(cast: Cast) -> Cast:
     asked = check(mailer, REFUND, {"invoice": "17", "amount": 250})
     approval = Approval.objects.select_related("workspace", "agent").get(public_id=asked["approval"]["id"])
     approvals.decide(
-        approval, person=cast.rita, approve=True, comment="Fine.", known_by=Vote.KnownBy.SESSION,
-        actor=actor_of(cast.rita),
+        approval, person=cast.rita, approve=True, comment="It is owed.", known_by=Vote.KnownBy.SESSION,
+        actor=actor_of(cast.rita), second_factor="totp",
     )  # fmt: skip
     stand(cast.report_bot, "supervised")
     stand(cast.report_bot, "active")

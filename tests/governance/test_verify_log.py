@@ -58,8 +58,8 @@ def check(who: Caller, tool: str, arguments: dict[str, Any], **more: Any) -> dic
 def approve(answer: dict[str, Any], person: Any) -> str:
     approval = Approval.objects.select_related("workspace", "agent").get(public_id=answer["approval"]["id"])
     approvals.decide(
-        approval, person=person, approve=True, comment="Fine.", known_by=Vote.KnownBy.SESSION,
-        actor=people.actor_of(person),
+        approval, person=person, approve=True, comment="It is owed.", known_by=Vote.KnownBy.SESSION,
+        actor=people.actor_of(person), second_factor="totp",
     )  # fmt: skip
     return approval.public_id
 
