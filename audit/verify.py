@@ -1243,6 +1243,7 @@ def pruned_by(data: Body) -> list[tuple[int, int, int]]:
 AGENT, KEY, WORKSPACE, INSTALLATION = (
     "workspaces.agent", "workspaces.agentkey", "workspaces.workspace", "workspaces.installation",
 )  # fmt: skip
+POLICY_VERSION, STANDING_APPROVAL = "governance.policyversion", "governance.standingapproval"
 # From the loosest to the strictest.
 LADDER = {name: place for place, name in enumerate(
     ("observe", "active", "supervised", "read_only", "suspended", "revoked"))}  # fmt: skip
@@ -1262,6 +1263,7 @@ class Conduct:
         self.sequence: dict[str, int] = {}
         self.revision = 0
         self.approved: dict[str, tuple[datetime, str]] = {}
+        self.ahead: dict[str, Body] = {}
         self.pruned = pruned
 
     def read(self, body: Body) -> list[str]:
@@ -1276,6 +1278,10 @@ class Conduct:
                 return list(self.contain(body))
             if kind == "governance.approval.settled":
                 self.settle(body)
+            if kind == "governance.approval.edited":
+                return list(self.judge_revision(body))
+            if kind == "governance.standing_approval.given":
+                self.give(body)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return [f"Its data lacks what a {kind} tells."]
         return []
@@ -1296,6 +1302,10 @@ class Conduct:
                 self.workspace = state
             elif kind == INSTALLATION:
                 self.installation = state
+            elif kind == POLICY_VERSION and state["status"] == "in_force":
+                self.ahead.clear()
+            elif kind == STANDING_APPROVAL and state["revoked_at"] is not None:
+                self.ahead.pop(state["public_id"], None)
 
     def standing(self, agent: str, time: str) -> str:
         """The strictest standing of agent, workspace and installation; an observation that has ended is none."""
@@ -1310,8 +1320,7 @@ class Conduct:
     def judge(self, body: Body) -> Iterator[str]:
         """A decision: numbered without gaps, at the present revision, and allowed only to whom it may be."""
         agent, data = body["agent"], body["data"]
-        if data["revision"] != self.revision:
-            yield f"It was judged at revision {data['revision']}, and the configuration was at {self.revision}."
+        yield from self.judge_revision(body)
         last, number = self.sequence.get(agent), int(data["seq"])
         self.sequence[agent] = number
         if number != (last or 0) + 1 and not (self.pruned() and number > (last or 0)):
@@ -1323,8 +1332,15 @@ class Conduct:
             return
         yield from self.judge_standing(body, self.standing(agent, body["time"]))
         yield from self.judge_key(body)
-        if data.get("lifted"):
+        if "standing_approval" in data:
+            yield from self.judge_ahead(body)
+        elif data.get("lifted"):
             yield from self.judge_approval(body)
+
+    def judge_revision(self, body: Body) -> Iterator[str]:
+        judged_at = body["data"]["revision"]
+        if judged_at != self.revision:
+            yield f"It was judged at revision {judged_at}, and the configuration was at {self.revision}."
 
     def judge_standing(self, body: Body, standing: str) -> Iterator[str]:
         data, who = body["data"], shown(body["agent"])
@@ -1360,6 +1376,36 @@ class Conduct:
         ):
             yield f"It uses the approval {shown(used)}, not given to this agent lately, or used up, or void."
 
+    def give(self, body: Body) -> None:
+        """Remember what was approved in advance."""
+        for row in body["data"]["rows"]:
+            if row["kind"] == STANDING_APPROVAL:
+                self.ahead[row["state"]["public_id"]] = {**row["state"], "agent": body["agent"], "uses": 0}
+
+    def judge_ahead(self, body: Body) -> Iterator[str]:
+        """What was lifted in advance was lifted by an approval that the log gave and did not end."""
+        data, used = body["data"], body["data"]["standing_approval"]
+        given = self.ahead.get(used)
+        if given is None:
+            if not self.pruned():
+                yield f"It uses the standing approval {shown(used)}, which was never given, or has ended."
+            return
+        given["uses"] += 1
+        named = given["agent"], given["tool"], given["declaration"], given["policy"]
+        problem = ""
+        if (body["agent"], body["tool"], data["declaration"], data["policy"]) != named:
+            problem = "is for another agent or tool, or rests on another policy"
+        elif not given["any_session"] and body["session"] != given["session"]:
+            problem = "is for another session"
+        elif not set(data["facts"]["lifted"]) <= set(given["lifts"]):
+            problem = "does not lift all of that"
+        elif datetime.fromisoformat(body["time"]) >= datetime.fromisoformat(given["expires_at"]):
+            problem = "had ended"
+        elif given["uses"] > given["max_uses"]:
+            problem = "was used up"
+        if problem:
+            yield f"It uses the standing approval {shown(used)}, which {problem}."
+
     def settle(self, body: Body) -> None:
         now = datetime.fromisoformat(body["time"])
         for approval, (settled, _) in list(self.approved.items()):
@@ -1377,8 +1423,10 @@ class Conduct:
             return
         if scope == "agent":
             self.approved = {key: each for key, each in self.approved.items() if each[1] != body["agent"]}
+            self.ahead = {key: each for key, each in self.ahead.items() if each["agent"] != body["agent"]}
         else:
             self.approved.clear()
+            self.ahead.clear()
         if scope == "installation" and self.installation.get("standing") != standing:
             self.installation = {"standing": standing}
         row = {"agent": self.agents.get(body["agent"]), "workspace": self.workspace}.get(scope)
@@ -2183,7 +2231,9 @@ def replay(path: str) -> Report:
         bundle = Bundle(path, report)
         checkpoint = bundle.checkpoint("checkpoint")
         replayed = Replay(bundle)
-        Entries(bundle, checkpoint, (), [replayed.read]).run()
+        entries = Entries(bundle, checkpoint, (), [replayed.read])
+        replayed.conduct.pruned = lambda: bool(entries.gaps)
+        entries.run()
         report.told = {
             "log": checkpoint.origin,
             "verdicts": replayed.derived,
@@ -2207,7 +2257,7 @@ class Replay:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.conduct = Conduct(lambda: True)
+        self.conduct = Conduct()
         self.policies: dict[str, list[Rule] | None] = {"": []}
         self.candidates: dict[tuple[str, str, str, str], list[tuple[int, Rule]]] = {}
         self.derived = self.taken = self.unknown = 0
@@ -2243,6 +2293,8 @@ class Replay:
             yield f"It was {shown(recorded[0])} ({shown(recorded[1])}), and what it rests on leads to {derived}."
         elif VERDICT_OF.get(body["type"], decision) != decision or body["outcome"] != code:
             yield "Its type or outcome is not that of its verdict."
+        if body["type"] == ALLOWED and "standing_approval" in data:
+            yield from self.conduct.judge_ahead(body)
         named = {reason["rule"] for reason in data["reasons"] if "rule" in reason}
         if not named <= objecting:
             yield f"It names a rule that does not object to it, {shown(sorted(named - objecting)[0])}."

@@ -13,13 +13,16 @@ from typing import Any, TypeAlias
 from audit.findings import COMPARE, Finding, short
 from audit.models import Log
 from audit.verification import Body, Sealed
+from governance.models import PolicyVersion, StandingApproval
 from governance.recall import APPROVAL_USE
 from governance.records import ENTRY_TYPES
+from governance.standing import GIVEN, LONGEST
 from governance.subjects import LADDER, effective_standing
 from workspaces.models import Agent, AgentKey, Installation, Workspace
 
-AGENT, KEY, WORKSPACE, INSTALLATION = (
-    model._meta.label_lower for model in (Agent, AgentKey, Workspace, Installation)
+AGENT, KEY, WORKSPACE, INSTALLATION, POLICY, STANDING = (
+    model._meta.label_lower
+    for model in (Agent, AgentKey, Workspace, Installation, PolicyVersion, StandingApproval)
 )
 ALLOWED = ENTRY_TYPES["allow"]
 SIMULATED = "governance.check.simulated"
@@ -40,16 +43,19 @@ class Conduct:
         self.sequence: dict[str, int] = {}
         self.revision = 0
         self.approved: dict[str, tuple[datetime, str]] = {}
+        self.ahead: dict[str, Ahead] = {}
         self.decisions = Identifiers()
         self.unnumbered: set[str] = set()
         self.skipped = False
-        self.blind_until: datetime | None = None
+        self.gap_at: datetime | None = None
         self.logs: dict[str, int] = {}
         self.readers: dict[str, Callable[[Body], Iterator[str]]] = {
             **dict.fromkeys(NUMBERED, self.judge),
             SIMULATED: self.judge_revision,
             "governance.containment.changed": self.contain,
             "governance.approval.settled": self.settle,
+            "governance.approval.edited": self.judge_revision,
+            GIVEN: self.give,
             "workspaces.workspace.created": self.found,
         }
 
@@ -57,7 +63,7 @@ class Conduct:
         """Judge one entry by those before it."""
         if self.skipped:
             self.skipped = False
-            self.blind_until = datetime.fromisoformat(body["time"]) + APPROVAL_USE
+            self.gap_at = datetime.fromisoformat(body["time"])
         if rows := body["data"].get("rows"):
             self.follow(rows, body["data"].get("revision"))
         reader = self.readers.get(body["type"])
@@ -96,6 +102,10 @@ class Conduct:
                 self.keys[state.get("prefix", "")] = (state.get("revoked_at"), state.get("expires_at"))
             elif row.get("kind") in (AGENT, WORKSPACE, INSTALLATION) and state.get("standing") in LADDER:
                 self.stand(row["kind"], state)
+            elif row.get("kind") == POLICY and state.get("status") == "in_force":
+                self.ahead.clear()
+            elif row.get("kind") == STANDING and state.get("revoked_at") is not None:
+                self.ahead.pop(state.get("public_id", ""), None)
 
     def stand(self, kind: str, state: dict[str, Any]) -> None:
         until = state.get("observe_until")
@@ -165,18 +175,38 @@ class Conduct:
     def judge_approval(self, body: Body) -> Iterator[str]:
         """What an approval lifts is lifted by one that people gave to this agent, lately, and only once."""
         data = body["data"]
+        if "standing_approval" in data:
+            yield from self.judge_ahead(body)
+            return
         if not data.get("lifted"):
             return
         used = data["used_approval"]
         settled, agent = self.approved.pop(used, (None, ""))
         now = datetime.fromisoformat(body["time"])
-        if settled is None and self.blind_until is not None and now < self.blind_until:
+        if settled is None and self.gap_at is not None and now < self.gap_at + APPROVAL_USE:
             return
         if settled is None or agent != body["agent"] or settled + APPROVAL_USE <= now:
             yield (
                 f"It uses the approval {short(used)}, which was not approved for {body['agent']} in the "
                 f"{APPROVAL_USE.seconds // 60} minutes before, or was used or void already."
             )
+
+    def give(self, body: Body) -> Iterator[str]:
+        """Remember what was approved in advance, as its rows say."""
+        for row in body["data"]["rows"]:
+            if row["kind"] == STANDING:
+                self.ahead[row["state"]["public_id"]] = Ahead(body["agent"], row["state"])
+        yield from ()
+
+    def judge_ahead(self, body: Body) -> Iterator[str]:
+        """What an approval in advance lifts is lifted by one that the log gave and did not end."""
+        used = body["data"]["standing_approval"]
+        given = self.ahead.get(used)
+        if given is None:
+            if self.gap_at is None or datetime.fromisoformat(body["time"]) >= self.gap_at + LONGEST:
+                yield f"It uses the standing approval {short(used)}, which was never given, or has ended."
+        elif problem := given.use(body):
+            yield f"It uses the standing approval {short(used)}, which {problem}."
 
     def settle(self, body: Body) -> Iterator[str]:
         """Remember an approval as long as it can be used."""
@@ -196,8 +226,10 @@ class Conduct:
             self.installation = standing, None
         if scope == "agent":
             self.approved = {key: each for key, each in self.approved.items() if each[1] != body["agent"]}
+            self.ahead = {key: each for key, each in self.ahead.items() if each.agent != body["agent"]}
         else:
             self.approved.clear()
+            self.ahead.clear()
         saved = {"agent": self.agents.get(body["agent"]), "workspace": self.workspace}.get(scope)
         if standing not in LADDER or (saved is not None and saved[0] != standing):
             yield f"It says that the standing became {short(standing)}, and its rows say otherwise."
@@ -207,6 +239,35 @@ class Conduct:
         if "log" in body["data"]:
             self.logs[body["data"]["log"]] = body["index"]
         yield from ()
+
+
+class Ahead:
+    """A standing approval as the log gave it, and how often it was used since."""
+
+    def __init__(self, agent: str, state: dict[str, Any]) -> None:
+        self.agent = agent
+        self.state = state
+        self.uses = 0
+
+    def use(self, body: Body) -> str:
+        """Count a use; what speaks against it, or nothing."""
+        data, state = body["data"], self.state
+        self.uses += 1
+        if (body["agent"], body["tool"], data["declaration"]) != (
+            self.agent,
+            state["tool"],
+            state["declaration"],
+        ):
+            return "is for another agent or tool"
+        if not state["any_session"] and body["session"] != state["session"]:
+            return "is for another session"
+        if data["policy"] != state["policy"]:
+            return "rests on another policy"
+        if not set(data["facts"]["lifted"]) <= set(state["lifts"]):
+            return "does not lift all of that"
+        if datetime.fromisoformat(body["time"]) >= datetime.fromisoformat(state["expires_at"]):
+            return "had ended"
+        return "was used up" if self.uses > state["max_uses"] else ""
 
 
 class Identifiers:
