@@ -12,7 +12,7 @@ from governance.expressions import ConditionError, Node, condition_error, parse,
 from governance.inference import judge
 from governance.notation import listed
 from governance.reach import Reach
-from governance.rules import Problem
+from governance.reading import Problem
 from governance.shapes import Shape
 
 # Conditions that read none of these say the same of every tool.

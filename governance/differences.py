@@ -16,6 +16,8 @@ FIELDS = {
     "reviewers": "Reviewers",
     "quorum": "Quorum",
     "expires_in": "Answer within",
+    "veto": "One rejection ends it",
+    "escalate": "Asked later",
     "calls": "At most, calls",
     "sum": "At most, sum of",
     "max": "At most",
@@ -25,7 +27,14 @@ FIELDS = {
     "message": "Agents are told",
     "ask": "Reviewers are asked",
 }
-ABSENT = {"tools": "all", "agents": "all", "actions": "all", "resources": "all", "when": "always"}
+ABSENT = {
+    "tools": "all",
+    "agents": "all",
+    "actions": "all",
+    "resources": "all",
+    "when": "always",
+    "veto": "yes",
+}
 SECONDS = frozenset({"expires_in", "per"})
 
 
@@ -84,6 +93,8 @@ def plain(rule: Mapping[str, Any]) -> dict[str, Any]:
     """A rule without its name, the parts of approval and limit beside the others, and lists without an order."""
     flat = {name: value for name, value in rule.items() if name not in ("name", "approval", "limit")}
     flat |= {**rule.get("approval", {}), **rule.get("limit", {})}
+    if "escalate" in flat:
+        flat["escalate"] = [told_rung(rung) for rung in flat["escalate"]]
     return {name: sorted(value) if isinstance(value, list) else value for name, value in flat.items()}
 
 
@@ -112,11 +123,18 @@ def told(name: str, value: Any) -> str:
     """A value as people read it."""
     if value is None:
         return ABSENT.get(name, "nothing")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(value)
+        return ("; " if name == "escalate" else ", ").join(value)
     if name in SECONDS:
         return span(value)
     return str(value).replace("_", " ") if name in ("effect", "then") else str(value)
+
+
+def told_rung(rung: Mapping[str, Any]) -> str:
+    """A step of an approval's ladder as people read it."""
+    return f"after {span(rung['after'])} {', '.join(sorted(rung['reviewers']))}"
 
 
 def span(seconds: int) -> str:
@@ -132,4 +150,7 @@ def with_spans(rule: Mapping[str, Any]) -> Mapping[str, Any]:
     for part, name in (("approval", "expires_in"), ("limit", "per")):
         if part in rule:
             rule = {**rule, part: {**rule[part], name: span(rule[part][name])}}
+    if rungs := rule.get("approval", {}).get("escalate"):
+        spelled = [{**rung, "after": span(rung["after"])} for rung in rungs]
+        rule = {**rule, "approval": {**rule["approval"], "escalate": spelled}}
     return rule

@@ -12,7 +12,8 @@ from governance.condition_checks import check_condition
 from governance.forms import Form, covers
 from governance.notation import suggestion
 from governance.reach import Catalog, Reach, Target, arguments_of
-from governance.rules import Effect, Problem, Review, Rule
+from governance.reading import Problem
+from governance.rules import Effect, Review, Rule
 from governance.selection import LABEL, Glob
 from governance.shapes import NUMBERS, Shape
 from workspaces.resources import Pattern
@@ -51,34 +52,42 @@ def _stops_everything(rule: Rule) -> bool:
 
 
 def _check_reviewers(index: int, approval: Review, catalog: Catalog) -> list[Problem]:
-    """Reviewers exist, and enough of them to meet the quorum. The agent's owner votes only where named."""
+    """Reviewers exist, and enough of them to meet the quorum, at the latest when everybody was asked. The agent's owner
+    votes only where named."""
     problems: list[Problem] = []
     voters: set[str] = set()
-    where = (index, "approval", "reviewers")
-    for position, reviewer in enumerate(approval.reviewers):
-        if reviewer.startswith(GROUP):
-            name = reviewer.removeprefix(GROUP)
-            members = catalog.groups.get(name)
-            if members is None:
-                hint = suggestion(name, catalog.groups)
-                problems.append(Problem((*where, position), f"There is no group “{name}”.{hint}"))
-            elif not members:
-                problems.append(
-                    Problem((*where, position), f"The group “{name}” is empty; add people to it.")
-                )
-            voters |= members or set()
-        elif reviewer != "owner" and reviewer not in catalog.people:
-            hint = suggestion(reviewer, catalog.people)
-            problems.append(Problem((*where, position), f"Nobody here has the address “{reviewer}”.{hint}"))
-        else:
-            voters.add(reviewer)
+    where: tuple[str | int, ...] = (index, "approval")
+    places = [((*where, "reviewers"), approval.reviewers)]
+    places += [
+        ((*where, "escalate", step, "reviewers"), rung.reviewers)
+        for step, rung in enumerate(approval.escalate)
+    ]
+    for place, reviewers in places:
+        for position, reviewer in enumerate(reviewers):
+            found, message = voters_behind(reviewer, catalog)
+            voters |= found
+            if message:
+                problems.append(Problem((*place, position), message))
     if not problems and approval.quorum > len(voters):
         many = "one person" if len(voters) == 1 else f"{len(voters)} people"
         message = (
             f"The quorum is {approval.quorum}, but only {many} could vote; no call would ever be approved."
         )
-        problems.append(Problem((index, "approval", "quorum"), message))
+        problems.append(Problem((*where, "quorum"), message))
     return problems
+
+
+def voters_behind(reviewer: str, catalog: Catalog) -> tuple[frozenset[str], str]:
+    """The people whom a reviewer's name stands for, and what is wrong with the name."""
+    if reviewer.startswith(GROUP):
+        name = reviewer.removeprefix(GROUP)
+        members = catalog.groups.get(name)
+        if members is None:
+            return frozenset(), f"There is no group “{name}”.{suggestion(name, catalog.groups)}"
+        return members, "" if members else f"The group “{name}” is empty; add people to it."
+    if reviewer != "owner" and reviewer not in catalog.people:
+        return frozenset(), f"Nobody here has the address “{reviewer}”.{suggestion(reviewer, catalog.people)}"
+    return frozenset([reviewer]), ""
 
 
 def _check_sum(reach: Reach) -> list[Problem]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from governance.manifest_fields import End, Problems, Reference
 from governance.manifest_file import Document, Place
-from governance.rules import Problem
+from governance.reading import Problem
 from workspaces.declarations import Action, ToolDeclaration
 
 USE = "use"
@@ -45,6 +45,7 @@ class ResourceEntry:
     name: Reference
     pattern: Reference
     labels: list[str]
+    steward: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Turning a verdict that needs people into an approval, inside admission's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from governance.checks import Batch
 
 MOST_OPEN = 20
+GROUP = "group:"
 SUPERVISION_REVIEW = Review(reviewers=(), quorum=1)
 
 
@@ -72,40 +74,73 @@ def review_of(rule: CompiledRule) -> Review:
 def requirements(
     workspace_id: int, agent: AgentEntry, rules: Sequence[CompiledRule], *, supervised: bool
 ) -> list[dict[str, Any]]:
-    """One per rule: its reviewers as primary keys of people, read now. Whose vote counts is judged at the vote."""
-    found = []
-    for rule in rules:
-        review = review_of(rule)
-        found.append({
+    """One per rule: who is asked as primary keys of people, read now. Whose vote counts is judged at the vote."""
+    reviews = [review_of(rule) for rule in rules]
+    named = people(workspace_id, agent, [name for review in reviews for name in review.everybody])
+    found = [
+        {
             "rule": rule.rule.name,
+            "digest": rule.digest,
             "message": rule.rule.message,
             "ask": rule.rule.ask,
-            "reviewers": sorted(people(workspace_id, agent, review.reviewers)),
+            **named.asked(review.reviewers),
             "owner": agent.owner_id,
-            "owner_counts": "owner" in review.reviewers,
+            "owner_counts": "owner" in review.everybody,
             "quorum": review.quorum,
-        })  # fmt: skip
+            "veto": review.veto,
+            "escalate": [{"after": rung.after, **named.asked(rung.reviewers)} for rung in review.escalate],
+        }
+        for rule, review in zip(rules, reviews, strict=True)
+    ]
     if supervised:
         approvers = Membership.objects.filter(workspace_id=workspace_id, role=Membership.Role.APPROVER)
+        keys = sorted(approvers.values_list("person_id", flat=True))
         found.append({
             "rule": "Supervised agent",
+            "digest": "",
             "message": "This agent is supervised: a person approves everything but reads.",
             "ask": "Should this agent do this now?",
-            "reviewers": sorted(approvers.values_list("person_id", flat=True)),
+            "reviewers": keys,
+            "direct": keys,
+            "groups": {},
             "owner": agent.owner_id,
             "owner_counts": False,
             "quorum": 1,
+            "veto": True,
+            "escalate": [],
         })  # fmt: skip
     return found
 
 
-def people(workspace_id: int, agent: AgentEntry, reviewers: Sequence[str]) -> set[int]:
-    """Primary keys of the people whom a rule names by e-mail address, as ``group:<name>`` or as ``owner``."""
-    groups = [name.removeprefix("group:") for name in reviewers if name.startswith("group:")]
-    members = ReviewerGroupMember.objects.filter(
-        reviewer_group__workspace_id=workspace_id, reviewer_group__name__in=groups
-    )
-    found = set(members.values_list("person_id", flat=True)) if groups else set()
-    emails = [name.lower() for name in reviewers if "@" in name]
-    found |= set(User.objects.filter(email__in=emails).values_list("pk", flat=True)) if emails else set()
-    return found | {agent.owner_id} if "owner" in reviewers else found
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom rules name: keys of people by address or ``owner``, and of ``group:<name>`` its key and people."""
+
+    people: dict[str, int]
+    groups: dict[str, tuple[int, list[int]]]
+
+    def asked(self, reviewers: Sequence[str]) -> dict[str, Any]:
+        """These reviewers as a requirement has them: ``reviewers`` everybody, ``direct`` who is named alone, and
+        ``groups`` who is asked through which one."""
+        direct = {self.people[name.lower()] for name in reviewers if name.lower() in self.people}
+        groups = dict(self.groups[name] for name in reviewers if name in self.groups)
+        return {
+            "reviewers": sorted(direct.union(*groups.values())),
+            "direct": sorted(direct),
+            "groups": {str(group): members for group, members in groups.items()},
+        }
+
+
+def people(workspace_id: int, agent: AgentEntry, reviewers: Sequence[str]) -> Named:
+    """The people behind these names, as they are now: two queries."""
+    groups: dict[str, tuple[int, list[int]]] = {}
+    if names := {name.removeprefix(GROUP) for name in reviewers if name.startswith(GROUP)}:
+        seats = ReviewerGroupMember.objects.filter(
+            reviewer_group__workspace_id=workspace_id, reviewer_group__name__in=names
+        )
+        rows = seats.order_by("person").values_list("reviewer_group__name", "reviewer_group_id", "person_id")
+        for name, group, person in rows:
+            groups.setdefault(GROUP + name, (group, []))[1].append(person)
+    emails = {name.lower() for name in reviewers if "@" in name}
+    found = dict(User.objects.filter(email__in=emails).values_list("email", "pk")) if emails else {}
+    return Named({**found, "owner": agent.owner_id}, groups)

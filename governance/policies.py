@@ -10,7 +10,8 @@ from audit import canonical, log
 from audit.models import Head
 from governance import lint
 from governance.models import PolicyVersion, RuleOrigin
-from governance.rules import Problem, Rule, RuleErrors, parse_rules
+from governance.reading import Problem
+from governance.rules import Rule, RuleErrors, parse_rules
 from governance.ruleset import digest_of_rule
 from workspaces.access import may
 from workspaces.models import (

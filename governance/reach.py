@@ -8,7 +8,8 @@ from functools import cached_property, lru_cache
 from governance.conditions import VARIABLES
 from governance.forms import Form, can_meet, covers, form_of, top_level_arguments
 from governance.notation import listed, suggestion
-from governance.rules import Problem, Rule
+from governance.reading import Problem
+from governance.rules import Rule
 from governance.selection import LABEL, Glob, compile_selector
 from governance.shapes import (
     ANY,

@@ -10,11 +10,12 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from governance.reading import Problem, Reading
 from workspaces.declarations import Action
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_WINDOW = 366 * 86400
 MIN_EXPIRY, MAX_EXPIRY = 60, 30 * 86400
+MAX_RUNGS = 5
 MAX_RULES = 10_000
 MAX_NAME = 200
 MAX_TEXT = 2_000
@@ -32,17 +33,6 @@ class Effect(StrEnum):
     LIMIT = "limit"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a rule: where (rule index, field, …), a sentence that says what to do, and the
-    place inside the condition (line and column from 1) where that applies."""
-
-    path: tuple[str | int, ...]
-    message: str
-    column: int | None = None
-    line: int | None = None
-
-
 class RuleErrors(ValueError):
     """Rules that cannot be read; ``problems`` says why, all at once."""
 
@@ -52,15 +42,42 @@ class RuleErrors(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """Who is asked too when nothing was decided ``after`` so many seconds."""
+
+    after: int
+    reviewers: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"after": self.after, "reviewers": list(self.reviewers)}
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
-    """Who must countersign: e-mail addresses, ``group:<name>`` or ``owner``; ``expires_in`` in seconds."""
+    """Who must countersign: e-mail addresses, ``group:<name>`` or ``owner``; ``expires_in`` in seconds. Without
+    ``veto`` it takes so many rejections that the quorum cannot be reached any more."""
 
     reviewers: tuple[str, ...]
     quorum: int = 1
     expires_in: int = 3600
+    veto: bool = True
+    escalate: tuple[Rung, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """The reviewers, and those of every rung."""
+        named = [*self.reviewers, *(name for rung in self.escalate for name in rung.reviewers)]
+        return tuple(dict.fromkeys(named))
 
     def as_dict(self) -> dict[str, Any]:
-        return {"reviewers": list(self.reviewers), "quorum": self.quorum, "expires_in": self.expires_in}
+        plain: dict[str, Any] = {
+            "reviewers": list(self.reviewers), "quorum": self.quorum, "expires_in": self.expires_in
+        }  # fmt: skip
+        if not self.veto:
+            plain["veto"] = False
+        if self.escalate:
+            plain["escalate"] = [rung.as_dict() for rung in self.escalate]
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +131,6 @@ class Rule:
         return plain
 
 
-def parse_duration(text: object) -> int:
-    """Seconds of ``90s``, ``30m``, ``1h``, ``1d`` or of a whole number of seconds. ValueError otherwise."""
-    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
-        return text
-    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text, re.ASCII) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and s, m, h or d, such as 90s, 30m, 1h or 1d."
-        )
-    return int(match[1]) * UNITS[match[2]]
-
-
 def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     """Rules in the format of a workspace file's ``policy``. RuleErrors names everything that is wrong."""
     if not isinstance(raw, list | tuple):
@@ -136,7 +141,7 @@ def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     first_of: dict[str, int] = {}
     for index, entry in enumerate(raw):
-        reading = _Reading((index,), problems)
+        reading = Reading((index,), problems)
         rule = _rule(reading, entry)
         if rule is None:
             continue
@@ -151,90 +156,7 @@ def parse_rules(raw: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-class _Reading:
-    """Takes the fields of one mapping and notes what is wrong with them."""
-
-    def __init__(self, path: tuple[str | int, ...], problems: list[Problem]) -> None:
-        self.path = path
-        self.problems = problems
-
-    def refuse(self, message: str, *where: str | int) -> None:
-        self.problems.append(Problem((*self.path, *where), message))
-
-    def inside(self, field: str) -> "_Reading":
-        return _Reading((*self.path, field), self.problems)
-
-    def known(self, entry: object, fields: Sequence[str], what: str) -> Mapping[str, Any] | None:
-        """The mapping, after refusing the fields that it should not have; None when it is no mapping."""
-        if not isinstance(entry, Mapping):
-            self.refuse(f"{what} is a mapping of fields.")
-            return None
-        for field in entry:
-            if field not in fields:
-                self.refuse(f"{what} has no field “{field}”; it has {', '.join(fields)}.", str(field))
-        return entry
-
-    def text(self, entry: Mapping[str, Any], field: str, limit: int) -> str:
-        value = entry.get(field)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            self.refuse(f"“{field}” is text; put it in quotes.", field)
-            return ""
-        if len(value) > limit:
-            self.refuse(f"“{field}” has at most {limit} characters; this one has {len(value)}.", field)
-        return value.strip()
-
-    def texts(self, entry: Mapping[str, Any], field: str) -> tuple[str, ...]:
-        """A list of distinct texts. An empty list is refused: it reads as none and would mean all."""
-        value = entry.get(field)
-        if value is None:
-            return ()
-        if not isinstance(value, list | tuple) or not value:
-            self.refuse(f"“{field}” is a list of at least one name; leave it out to mean all.", field)
-            return ()
-        good = [text for text in value if isinstance(text, str) and text and text == text.strip()]
-        for position, text in enumerate(value):
-            if not (isinstance(text, str) and text and text == text.strip()):
-                self.refuse(f"“{field}” holds names; {text!r} is none.", field, position)
-            elif text in value[:position]:
-                self.refuse(f"“{text}” is named twice; once is enough.", field, position)
-        return tuple(good)
-
-    def choice(self, entry: Mapping[str, Any], field: str, choices: Sequence[str], default: str) -> str:
-        value = entry.get(field, default)
-        if value not in choices:
-            self.refuse(f"“{field}” is one of {', '.join(choices)}; {value!r} is none of them.", field)
-            return default
-        return str(value)
-
-    def whole(self, entry: Mapping[str, Any], field: str, default: int | None) -> int | None:
-        value = entry.get(field, default)
-        if value is not None and (
-            not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**31
-        ):
-            self.refuse(f"“{field}” is a whole number of at least 1.", field)
-            return default
-        return value
-
-    def duration(self, entry: Mapping[str, Any], field: str, low: int, high: int, default: int | None) -> int:
-        value = entry.get(field, default)
-        if value is None:
-            self.refuse(f"“{field}” is missing: say how long, such as 1h.", field)
-            return low
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            self.refuse(str(error), field)
-            return low
-        if not low <= seconds <= high:
-            self.refuse(
-                f"“{field}” lies between {low} s and {high // 86400} days; {value!r} does not.", field
-            )
-        return seconds
-
-
-def _rule(reading: _Reading, raw: object) -> Rule | None:
+def _rule(reading: Reading, raw: object) -> Rule | None:
     entry = reading.known(raw, FIELDS, "A rule")
     if entry is None:
         return None
@@ -275,7 +197,7 @@ def _rule(reading: _Reading, raw: object) -> Rule | None:
 
 
 def _check_parts(
-    reading: _Reading,
+    reading: Reading,
     effect: Effect,
     *,
     approval: Review | None,
@@ -301,25 +223,62 @@ def _check_parts(
         reading.refuse("Nobody is asked by this rule, so nobody reads “ask”.", "ask")
 
 
-def _review(reading: _Reading, raw: object) -> Review | None:
-    entry = reading.known(raw, ("reviewers", "quorum", "expires_in"), "An approval")
+def _review(reading: Reading, raw: object) -> Review | None:
+    fields = ("reviewers", "quorum", "expires_in", "veto", "escalate")
+    entry = reading.known(raw, fields, "An approval")
     if entry is None:
         return None
+    veto = entry.get("veto", True)
+    if not isinstance(veto, bool):
+        reading.refuse("“veto” is true or false: whether one rejection ends it.", "veto")
+    expires_in = reading.duration(entry, "expires_in", MIN_EXPIRY, MAX_EXPIRY, 3600)
+    return Review(
+        _reviewers(reading, entry),
+        reading.whole(entry, "quorum", 1) or 1,
+        expires_in,
+        veto is not False,
+        _rungs(reading, entry.get("escalate"), expires_in),
+    )
+
+
+def _reviewers(reading: Reading, entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who is asked: by address, in a group, or as the owner."""
     reviewers = reading.texts(entry, "reviewers")
     if entry.get("reviewers") is None:
         reading.refuse("An approval needs reviewers: e-mail addresses, group:<name> or owner.", "reviewers")
     for position, reviewer in enumerate(reviewers):
         if reviewer != "owner" and not reviewer.startswith("group:") and "@" not in reviewer:
-            reading.refuse(
-                f"“{reviewer}” is no reviewer: write an e-mail address, group:<name> or owner.",
-                "reviewers",
-                position,
-            )
-    expires_in = reading.duration(entry, "expires_in", MIN_EXPIRY, MAX_EXPIRY, 3600)
-    return Review(reviewers, reading.whole(entry, "quorum", 1) or 1, expires_in)
+            message = f"“{reviewer}” is no reviewer: write an e-mail address, group:<name> or owner."
+            reading.refuse(message, "reviewers", position)
+    return reviewers
 
 
-def _limit(reading: _Reading, raw: object) -> Limit | None:
+def _rungs(reading: Reading, raw: object, expires_in: int) -> tuple[Rung, ...]:
+    """Who is asked later, each rung after the one before and before the time is over."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list | tuple) or not 1 <= len(raw) <= MAX_RUNGS:
+        message = (
+            f"“escalate” is a list of up to {MAX_RUNGS} steps: [{{after: 20m, reviewers: [group:leads]}}]."
+        )
+        reading.refuse(message, "escalate")
+        return ()
+    rungs: list[Rung] = []
+    for position, each in enumerate(raw):
+        place = reading.inside("escalate").inside(position)
+        entry = place.known(each, ("after", "reviewers"), "A step")
+        if entry is None:
+            continue
+        after = place.duration(entry, "after", MIN_EXPIRY, MAX_EXPIRY, None)
+        if after >= expires_in:
+            place.refuse("Nobody is asked any more by then; the time to answer is over before.", "after")
+        if rungs and after <= rungs[-1].after:
+            place.refuse("Each step comes later than the one before.", "after")
+        rungs.append(Rung(after, _reviewers(place, entry)))
+    return tuple(rungs)
+
+
+def _limit(reading: Reading, raw: object) -> Limit | None:
     entry = reading.known(raw, ("calls", "sum", "max", "per", "by", "then"), "A limit")
     if entry is None:
         return None
@@ -347,7 +306,7 @@ def _limit(reading: _Reading, raw: object) -> Limit | None:
     )
 
 
-def _amount(reading: _Reading, entry: Mapping[str, Any]) -> Decimal | None:
+def _amount(reading: Reading, entry: Mapping[str, Any]) -> Decimal | None:
     """A positive decimal; a float of a YAML file is taken as it was written."""
     value = entry["max"]
     try:

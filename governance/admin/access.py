@@ -139,7 +139,7 @@ def rules_asking(
     version = policies.in_force(workspace)
     found = []
     for rule in policies.read(version.content) if version else ():
-        named = rule.approval.reviewers if rule.approval else ()
+        named = rule.approval.everybody if rule.approval else ()
         ways = [f"group {group}" for group in groups if f"group:{group}" in named]
         ways += ["by address"] if person.email in (name.lower() for name in named) else []
         ways += ["owner of the agent"] if owns and "owner" in named else []

@@ -16,7 +16,7 @@ from governance.manifest_file import Document, FileProblem, FileRefused, Place, 
 from governance.matches import Match, matches
 from governance.models import PolicyVersion
 from governance.policies import PolicyRefused, WorkspaceChanging
-from governance.rules import Problem
+from governance.reading import Problem
 from workspaces.access.admin import REFUSALS, ActingForm
 from workspaces.models import Workspace
 

@@ -15,14 +15,14 @@ from audit.admin.pages import display
 from governance import policies, policy_changes, replays
 from governance.admin.drafts import DraftForm, checking, examine, written
 from governance.admin.replays import ReplayForm, of_version
-from governance.differences import differences, span
+from governance.differences import differences, span, told_rung
 from governance.matches import Match, matches
 from governance.models import PolicyVersion, Proposal
 from governance.naming import actor, names_of
 from governance.policies import NeedsSecondPerson, NotADraft, PolicyRefused, WorkspaceChanging
 from governance.proposals import NobodyElse
+from governance.reading import Problem
 from governance.replays import ReplayRefused
-from governance.rules import Problem
 from workspaces.access import Forbidden, may, workspaces_for
 from workspaces.access.admin import ScopedAdmin, act, actor_in, filled, person_of
 
@@ -265,6 +265,9 @@ def readable(
     if approval := rule.get("approval"):
         people = ", ".join(approval["reviewers"])
         rows.append(("Reviewers", f"{approval['quorum']} of {people}, within {span(approval['expires_in'])}"))
+        rows += [("Asked later", told_rung(rung)) for rung in approval.get("escalate", ())]
+        if not approval.get("veto", True):
+            rows.append(("Rejections", "one does not end it while enough others can still approve"))
     if limit := rule.get("limit"):
         measure = f"{limit['max']} of {limit['sum']}" if limit.get("sum") else f"{limit['calls']} calls"
         rows.append(("At most", f"{measure} in {span(limit['per'])} by {limit['by']}, then {limit['then']}"))

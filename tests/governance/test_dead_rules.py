@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from governance.lint import Catalog, check
-from governance.rules import Problem, parse_rules
+from governance.reading import Problem
+from governance.rules import parse_rules
 from tests.governance.cases import CATALOG, approval, denial, limit
 from workspaces.declarations import parse_declaration
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from governance.rules import Effect, Limit, Problem, Review, RuleErrors, parse_duration, parse_rules
+from governance.reading import Problem, parse_duration
+from governance.rules import Effect, Limit, Review, RuleErrors, Rung, parse_rules
 from governance.selection import Glob, compile_selector
 from tests.governance.cases import approval, denial, limit
 
@@ -75,6 +76,14 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         parse_duration(text)
 
 
+STEP = {"after": "20m", "reviewers": ["group:leads"]}
+
+
+def ladder(steps: Any) -> dict[str, Any]:
+    """A rule whose approval has these steps."""
+    return approval(approval={"reviewers": ["owner"], "escalate": steps})
+
+
 BROKEN: list[tuple[Any, tuple[str | int, ...], str]] = [
     ("deny", (), "mapping"),
     ({"effect": "deny"}, ("name",), "name"),
@@ -103,6 +112,15 @@ BROKEN: list[tuple[Any, tuple[str | int, ...], str]] = [
     (approval(approval={"reviewers": ["owner"], "expires_in": "31d"}), ("approval", "expires_in"), "30 days"),
     (approval(approval={"reviewers": ["owner"], "expires_in": "soon"}), ("approval", "expires_in"), "1h"),
     (approval(approval={"reviewers": ["owner"], "remind": "1h"}), ("approval", "remind"), "quorum"),
+    (approval(approval={"reviewers": ["owner"], "veto": "no"}), ("approval", "veto"), "true or false"),
+    (ladder("20m"), ("approval", "escalate"), "a list"),
+    (ladder([]), ("approval", "escalate"), "a list"),
+    (ladder([STEP] * 6), ("approval", "escalate"), "up to 5"),
+    (ladder([{"reviewers": ["owner"]}]), ("approval", "escalate", 0, "after"), "how long"),
+    (ladder([{"after": "20m"}]), ("approval", "escalate", 0, "reviewers"), "group:<name>"),
+    (ladder([STEP, STEP]), ("approval", "escalate", 1, "after"), "later than the one before"),
+    (ladder([{**STEP, "after": "1h"}]), ("approval", "escalate", 0, "after"), "the time to answer is over"),
+    (ladder([{**STEP, "quorum": 1}]), ("approval", "escalate", 0, "quorum"), "after, reviewers"),
     ({"name": "R", "effect": "limit"}, ("limit",), "what it counts"),
     (limit(), ("limit", "calls"), "either calls"),
     (limit(calls=5, sum="args.a", max=5), ("limit", "calls"), "either calls"),
@@ -133,6 +151,16 @@ def test_a_rule_that_cannot_be_read_is_refused_at_the_place(
 def test_all_that_is_wrong_is_said_at_once() -> None:
     problems = problems_of(denial(tools="x", when=5), {"name": "S", "effect": "limit", "colour": 1})
     assert [problem.path for problem in problems] == [(0, "when"), (0, "tools"), (1, "colour"), (1, "limit")]
+
+
+def test_a_ladder_and_a_veto_are_read_and_the_usual_is_left_unsaid() -> None:
+    raw = approval(approval={"reviewers": ["owner"], "veto": False, "escalate": [STEP]})
+    (rule,) = parse_rules([raw])
+    assert rule.approval == Review(("owner",), veto=False, escalate=(Rung(1200, ("group:leads",)),))
+    assert rule.approval.everybody == ("owner", "group:leads")
+    assert parse_rules([rule.as_dict()]) == (rule,)
+    (usual,) = parse_rules([approval(approval={"reviewers": ["owner"], "veto": True})])
+    assert usual.as_dict()["approval"] == {"reviewers": ["owner"], "quorum": 1, "expires_in": 3600}
 
 
 def test_two_rules_of_one_name_are_refused() -> None:
