@@ -49,7 +49,7 @@ class FactorRefused(ValueError):
 class TooManyCodes(Exception):
     """Too many wrong codes were given for a person; even the right one is refused for an hour."""
 
-    code, status = "too_many_codes", 429
+    code, status, wait = "too_many_codes", 429, 3600
 
     def __init__(self) -> None:
         super().__init__(
@@ -95,6 +95,12 @@ def remember_provider(session: Any, at: float) -> None:
 def confirm_address(then: str) -> str:
     """The page that asks for the second factor, and then leads to ``then``, a path of this portal."""
     return f"{reverse('confirm')}?{urlencode({'next': then})}"
+
+
+def shown_in(request: HttpRequest, person: User, code: str) -> str:
+    """The kind of second factor that a request of this person shows: by its session, or by a code in it, which is used
+    up. Raises TooManyCodes."""
+    return fresh(request) or check_code(person, code)
 
 
 def check_code(person: User, code: str, *, purpose: str = "api") -> str:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import django_filters
+from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -15,6 +17,7 @@ from audit.api.problems import Exact
 from audit.api.views import Listing
 from governance import approvals, disclosures, readings
 from governance.models import Approval, Vote
+from workspaces import factors
 from workspaces.access import Forbidden
 from workspaces.api.views import SIGNED_IN, VIEW, PersonView, WorkspaceView, found
 from workspaces.models import RISKS
@@ -78,7 +81,7 @@ class WholeApprovalDocument(ApprovalDocument):
     @extend_schema_field(RequirementDocument(many=True))
     def get_requirements(self, approval: Approval) -> Any:
         """By rule."""
-        return readings.progress(approval)
+        return readings.progress(approval, timezone.now())
 
     @extend_schema_field(VoteDocument(many=True))
     def get_votes(self, approval: Approval) -> Any:
@@ -186,11 +189,35 @@ class ApprovalContent(ApprovalRows):
         return Response({name: detail[name] for name in CONTENT if detail.get(name) is not None})
 
 
+class SecondFactorWanted(Exception):
+    """Somebody has to confirm who they are, with where that is done."""
+
+    status, code = 403, "second_factor_needed"
+
+    def __init__(self, sentence: str) -> None:
+        address = settings.PUBLIC_URL + reverse("confirm")
+        super().__init__(
+            f"{sentence} Send a code of it as code; in a browser's session, confirm at {address}"
+        )
+
+
 class AnswerDocument(Exact):
     """A reviewer's answer."""
 
     approve = serializers.BooleanField()
-    comment = serializers.CharField(max_length=LONGEST_COMMENT, default="", allow_blank=True)
+    comment = serializers.CharField(
+        max_length=LONGEST_COMMENT,
+        default="",
+        allow_blank=True,
+        help_text="Of at least 10 characters for a call of high or critical risk.",
+    )
+    code = serializers.CharField(
+        max_length=40,
+        default="",
+        allow_blank=True,
+        help_text="Of your authenticator app, or a recovery code: to approve a call of high or critical risk with a "
+        "token. It counts once.",
+    )
 
 
 class ApprovalDecision(ApprovalRows):
@@ -203,12 +230,17 @@ class ApprovalDecision(ApprovalRows):
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Give your answer. It counts where a rule names you and your roles let you decide."""
         values = self.read(request, AnswerDocument)
-        approvals.decide(
-            self.approval(),
-            person=self.person,
-            approve=values["approve"],
-            comment=values["comment"],
-            known_by=Vote.KnownBy.SESSION,
-            actor=self.actor,
-        )
+        row = self.approval()
+        try:
+            approvals.decide(
+                row,
+                person=self.person,
+                approve=values["approve"],
+                comment=values["comment"],
+                known_by=Vote.KnownBy.SESSION,
+                actor=self.actor,
+                second_factor=factors.shown_in(request, self.person, values["code"]),
+            )
+        except approvals.SecondFactorNeeded as needed:
+            raise SecondFactorWanted(str(needed)) from needed
         return self.shown(self.approval())

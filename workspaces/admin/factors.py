@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from audit.envelopes import SealedOtherwise
 from workspaces import factors, sessions, sso
 from workspaces.access.admin import actor_in, person_of
-from workspaces.access.pages import View, signed_in_page
+from workspaces.access.pages import signed_in_page
 
 OFFER = "workspaces.factors.offer"  # the signature of a secret that is offered and not confirmed yet
 OFFERED_FOR = 900  # seconds
@@ -34,18 +34,14 @@ def shown(request: HttpRequest, template: str, title: str, **context: Any) -> Ht
     return response
 
 
-def confirmed_page(view: View) -> View:
-    """Mark a page that changes how its person signs in: who has a second factor must have used it just now, and who
-    has none must have signed in just now. Others are led to where they do."""
-
-    def open_page(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        has_one = factors.has_second_factor(person_of(request))
-        if factors.fresh(request) or (not has_one and sessions.is_new(request)):
-            return view(request, *args, **kwargs)
-        messages.warning(request, "Confirm who you are first; then press the button again.")
-        return HttpResponseRedirect(factors.confirm_address(reverse("own_factors")))
-
-    return signed_in_page(open_page)
+def to_confirm(request: HttpRequest) -> HttpResponse | None:
+    """Where somebody is led before they change how they sign in: who has a second factor must have used it just now,
+    and who has none must have signed in just now. None for who did."""
+    has_one = factors.has_second_factor(person_of(request))
+    if factors.fresh(request) or (not has_one and sessions.is_new(request)):
+        return None
+    messages.warning(request, "Confirm who you are first; then press the button again.")
+    return HttpResponseRedirect(factors.confirm_address(reverse("own_factors")))
 
 
 @signed_in_page
@@ -74,12 +70,14 @@ def described(row: Authenticator) -> dict[str, Any]:
     return {"pk": row.pk, "name": name, "since": row.created_at, "used": row.last_used_at}
 
 
-@confirmed_page
+@signed_in_page
 @sensitive_post_parameters("offer", "code")
 @require_POST
 def add_app(request: HttpRequest) -> HttpResponse:
     """Offer a secret for an authenticator app; it is the person's with the first right code. Until then it is kept
     nowhere but in the page itself, sealed."""
+    if led := to_confirm(request):
+        return led
     person, problem = person_of(request), ""
     try:
         offer = signing.loads(request.POST.get("offer", ""), salt=OFFER, max_age=OFFERED_FOR)
@@ -119,10 +117,12 @@ def after_enrolling(request: HttpRequest, codes: list[str]) -> HttpResponse:
     return shown(request, "recovery_codes", "Your recovery codes", codes=codes, then=then)
 
 
-@confirmed_page
+@signed_in_page
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """New recovery codes instead of the old, shown in this very answer alone."""
+    if led := to_confirm(request):
+        return led
     try:
         codes = factors.make_recovery_codes(person_of(request), actor=actor_in(request))
     except factors.FactorRefused as refusal:
@@ -131,13 +131,15 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     return after_enrolling(request, codes)
 
 
-@confirmed_page
+@signed_in_page
 @require_POST
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a factor from oneself."""
     row = factors.of(person_of(request)).exclude(type=factors.Type.RECOVERY_CODES).filter(pk=pk).first()
     if row is None:
         raise Http404("You have no such factor.")
+    if led := to_confirm(request):
+        return led
     factors.remove(row, actor=actor_in(request))
     messages.success(request, "It is removed, and counts nowhere any more.")
     return HttpResponseRedirect(reverse("own_factors"))
