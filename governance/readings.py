@@ -3,17 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from audit.details import read_detail
 from audit.models import Entry
 from governance import approvals, presentation, reviewers
-from governance.models import Approval, PolicyVersion
-from governance.rosters import Roster
+from governance.models import Approval, ApprovalLink, PolicyVersion
 from governance.rules import RuleErrors
 from governance.ruleset import RuleSet
-from workspaces.access import may
+from workspaces.access import may, workspaces_for
 from workspaces.models import Agent, Resource, User, Workspace
 from workspaces.patterns import PatternError
 
@@ -71,9 +70,9 @@ def sees_content(person: User, approval: Approval) -> bool:
     """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
     if may(person, "view_content", approval.agent):
         return True
-    return may(person, "decide", approval.workspace) and reviewers.is_concerned(
-        person, approval, timezone.now()
-    )
+    if not may(person, "decide", approval.workspace):
+        return False
+    return reviewers.is_concerned(person, approval, timezone.now())
 
 
 def status_of(approval: Approval, now: datetime) -> str:
@@ -85,43 +84,102 @@ def status_of(approval: Approval, now: datetime) -> str:
     return word
 
 
-def progress(approval: Approval) -> list[dict[str, Any]]:
-    """Each requirement: how many approvals it has of how many, and whose are still missing."""
-    panel = reviewers.Panel(approval, Roster.of([approval], timezone.now()))
-    ballots = panel.ballots()
-    people = User.objects.in_bulk(ballots)
+def progress(approval: Approval, now: datetime) -> list[dict[str, Any]]:
+    """Each requirement: how many approvals it has of how many, and who may still give one."""
+    panel = reviewers.Panel(approval, reviewers.Roster.of([approval], now))
+    waits = status_of(approval, now) == "waiting"
+    ballots = panel.ballots() if waits else {}
+    people = {person.pk: presentation.visible(str(person)) for person in User.objects.filter(pk__in=ballots)}
     shown = []
     for index, requirement in enumerate(approval.requirements):
-        missing = [people[key] for key, ballot in ballots.items() if index in ballot.counts_for]
-        got = len(reviewers.approvals_of(index, approval))
+        lacking = panel.missing.get(index, 0)
+        able = [people[key] for key, ballot in ballots.items() if index in ballot.counts_for]
         shown.append(
             {
                 "rule": presentation.visible(requirement["rule"]),
                 "quorum": requirement["quorum"],
-                "got": got,
-                "met": got >= requirement["quorum"],
-                "missing": [presentation.visible(str(person)) for person in missing],
+                "got": requirement["quorum"] - lacking,
+                "met": not lacking,
+                "missing": sorted(able) if lacking else [],
             }
         )
     return shown
 
 
 def votes(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
-    """Who answered what, how they were known, and their words for who may see content."""
+    """Who answered what and in whose place, how they were known, and their words for who may see content. What an
+    edit made lapse says so."""
+    log_id = approval.workspace.log_id
     return [
         {
             "person": presentation.visible(str(vote.person)),
+            "seat": presentation.visible(str(vote.seat))
+            if vote.seat_id not in (None, vote.person_id)
+            else "",
             "approve": vote.approve,
+            "lapsed": vote.round != approval.round,
             "known_by": vote.get_known_by_display(),
+            "second_factor": vote.second_factor,
             "created": vote.created,
             "comment": presentation.visible(
-                str(read_detail(approval.workspace.log_id, vote.entry_index).get("comment", "")), keep=" \n"
+                str(read_detail(log_id, vote.entry_index).get("comment", "")), keep=" \n"
             )
             if content
             else "",
         }
-        for vote in approval.votes.select_related("person").order_by("pk")
+        for vote in approval.votes.select_related("person", "seat").order_by("pk")
     ]
+
+
+def remarks(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
+    """Reviewers' questions and the agent's answers, in their order, with their words for who may see content."""
+    log_id = approval.workspace.log_id
+    return [
+        {
+            "person": presentation.visible(str(remark.person)) if remark.person else "",
+            "created": remark.created,
+            "text": presentation.visible(
+                str(read_detail(log_id, remark.entry_index).get("text", "")), keep=" \n"
+            )
+            if content
+            else "",
+        }
+        for remark in approval.remarks.select_related("person").order_by("pk")
+    ]
+
+
+def changes(approval: Approval) -> list[dict[str, str]]:
+    """What the last edit changed: path, and the values before and after as text."""
+    if approval.edit_index is None:
+        return []
+    detail = read_detail(approval.workspace.log_id, approval.edit_index)
+    return [
+        {
+            "path": presentation.visible(str(change.get("path", ""))),
+            "before": presentation.pretty(change["from"]) if "from" in change else "",
+            "after": presentation.pretty(change["to"]) if "to" in change else "",
+        }
+        for change in detail.get("changes", ())
+    ]
+
+
+def undelivered(approval: Approval) -> list[tuple[str, str]]:
+    """(person, why) of the reviewers whom the mail about it did not reach."""
+    rows = approval.links.filter(failed_at__isnull=False).select_related("person").order_by("person__name")
+    return [(presentation.visible(str(row.person)), presentation.visible(row.error)) for row in rows]
+
+
+def waiting_for(person: User, now: datetime) -> QuerySet[ApprovalLink]:
+    """That approvals wait for this person, as their rows say: found by index, and judged nowhere."""
+    epoch = F("approval__agent__epoch") + F("approval__workspace__epoch")
+    return ApprovalLink.objects.filter(
+        person=person,
+        waiting=True,
+        deadline__gt=now,
+        approval__status=Approval.Status.PENDING,
+        approval__epoch=epoch,
+        approval__workspace__in=workspaces_for(person, "decide"),
+    )
 
 
 def judged(

@@ -199,6 +199,7 @@ PLAIN: dict[str, str] = {
     "action": "read",
     "actor": "system",
     "arguments": "{}",
+    "back": "inbox",
     "basis": "words",
     "comment": "words",
     "context": "{}",
@@ -272,8 +273,10 @@ PLAIN: dict[str, str] = {
     "until": "",
     "url": "https://siem.example.com/",
     "verdict": "allowed",
+    "view": "all",
     "version": "",
     "warnings": "50",
+    "whole": "1",
     "window": "week",
 }
 # Values of fields that take any JSON.
