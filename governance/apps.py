@@ -38,6 +38,7 @@ class GovernanceConfig(AppConfig):
         owed.performer(replays.SLICE)(replays.go_on)
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(approvals.MAIL)(mail.mail_reviewer)
+        owed.performer(mail.COLLECT)(mail.collect)
         owed.performer(callbacks.CALLBACK, aside=True)(callbacks.deliver)
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)

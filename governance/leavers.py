@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit import log
 from governance import approvals, containment, proposals, reviewers
-from governance.models import Approval, ApprovalLink
+from governance.models import Approval, ApprovalLink, Mailing
 from governance.rosters import Roster
 from workspaces import people
 from workspaces.access import holders, tokens
@@ -175,8 +175,8 @@ def depart(entries: log.Writer, leaving: Leaving, *, reason: str, actor: str) ->
     for rerouting in leaving.rerouted:
         reroute(entries, rerouting, leaving.person, actor=actor)
     proposals.hand_over(entries, leaving.person, leaving.workspaces, actor=actor)
-    ApprovalLink.objects.filter(
-        person=leaving.person, approval__workspace__in=leaving.workspaces, used_at=None
+    Mailing.objects.filter(
+        link__person=leaving.person, link__approval__workspace__in=leaving.workspaces, used_at=None
     ).update(digest=None, code_digest=None)
     for agent in leaving.agents:
         agent.ownerless_since = entries.now

@@ -1,8 +1,10 @@
 """Pages of personal links. Rendered here, usable without JavaScript."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 
+from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,11 +15,13 @@ from governance import links, presentation
 from governance.approvals import NotAReviewer, NotPending
 from governance.links import LinkRefused
 from governance.models import ApprovalLink
+from governance.outcomes import Status
 from governance.reviewers import Requirement
 from workspaces.access.pages import public_page
 from workspaces.models import User
 
 COMMENT_LENGTH = 2000
+SALT = "governance.views.shown:"
 HEADERS = {
     "Cache-Control": "no-store, private",
     # Not no-referrer: browsers would then send "Origin: null" with the form, which no CSRF check may accept.
@@ -53,17 +57,18 @@ def approval_link(request: HttpRequest, token: str) -> HttpResponse:
     """A reviewer's personal page: GET shows what is asked, POST answers."""
     if request.method == "POST":
         return answer(request, token)
-    link = links.find(token)
-    if link is None:
-        refused = LinkRefused(
-            404, "link_unknown", "This link is not known here. Open the newest mail about it."
-        )
-        return closed(request, None, refused)
-    if dead := links.obstacle(link, timezone.now()):
-        return closed(request, link, dead)
+    try:
+        mailing, link = links.required(token)
+        visitor = signed_in(request)
+        if refused := links.obstacle(mailing, link, timezone.now()) or links.stranger(link, visitor):
+            if request.method == "GET":
+                links.note_refused(token, refused, visitor)
+            raise refused
+    except LinkRefused as refused:
+        return closed(request, token, refused)
     if request.method == "GET":
-        links.note_opened(link)
-    return form(request, link)
+        links.note_shown(mailing, link, visitor)
+    return form(request, token, link)
 
 
 def answer(request: HttpRequest, token: str) -> HttpResponse:
@@ -78,14 +83,12 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
             code=request.POST.get("code", "")[:40],
             approve=verdict == "approve",
             comment=request.POST.get("comment", "").strip()[:COMMENT_LENGTH],
+            shown_at=time_of(request.POST.get("shown", "")[:200], token),
         )
     except LinkRefused as refused:
-        link = links.find(token)
-        if link is not None and links.obstacle(link, timezone.now()) is None:
-            return form(request, link, refused)
-        return closed(request, link, refused)
+        return form_or_closed(request, token, refused)
     except (NotPending, NotAReviewer) as refused:
-        return closed(request, links.find(token), LinkRefused(410, refused.code, str(refused)))
+        return closed(request, token, LinkRefused(410, refused.code, str(refused)))
     context = {
         "approval": approval,
         "approved": verdict == "approve",
@@ -94,37 +97,67 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "governance/link_done.html", context)
 
 
-def form(request: HttpRequest, link: ApprovalLink, refused: LinkRefused | None = None) -> HttpResponse:
-    """What is asked, with the two buttons."""
-    visitor = signed_in(request)
-    in_session = visitor is not None and visitor.pk == link.person_id
-    sign_in_needed = links.needs_sign_in(link.approval) and not in_session
+def form_or_closed(request: HttpRequest, token: str, refused: LinkRefused) -> HttpResponse:
+    """The form once more with what was wrong, if there is still something to answer for who looks at it."""
+    try:
+        mailing, link = links.required(token)
+    except LinkRefused as unknown:
+        return closed(request, token, unknown)
+    if links.obstacle(mailing, link, timezone.now()) or links.stranger(link, signed_in(request)):
+        return closed(request, token, refused)
+    return form(request, token, link, refused)
+
+
+def form(
+    request: HttpRequest, token: str, link: ApprovalLink, refused: LinkRefused | None = None
+) -> HttpResponse:
+    """What is asked, with the two buttons, or with the way to the portal where that alone decides."""
+    in_session = signed_in(request) is not None
+    in_portal = links.needs_sign_in(link.approval)
     context = {
         "link": link,
         "question": presentation.question(link.approval),
         "others": others(link),
         "in_session": in_session,
-        "portal": reverse("admin:governance_approval_change", args=[link.approval.pk])
-        if sign_in_needed
-        else "",
+        "portal": reverse("admin:governance_approval_change", args=[link.approval.pk]) if in_portal else "",
         "refused": refused,
-        "comment": request.POST.get("comment", ""),
+        "comment": request.POST.get("comment", "")[:COMMENT_LENGTH],
         "comment_length": COMMENT_LENGTH,
         "code_length": links.CODE_LENGTH,
+        "shown": signing.dumps(timezone.now().isoformat(), salt=SALT + token),
     }
     return render(request, "governance/link.html", context, status=refused.status if refused else 200)
 
 
-def closed(request: HttpRequest, link: ApprovalLink | None, refused: LinkRefused) -> HttpResponse:
-    """Why there is nothing to answer here."""
-    context = {"refused": refused, "approval": link.approval if link else None}
+def time_of(signed: str, token: str) -> datetime | None:
+    """When the page was shown that a form came with; None for a form that is not ours, or another link's."""
+    try:
+        return datetime.fromisoformat(signing.loads(signed, salt=SALT + token))
+    except (signing.BadSignature, TypeError, ValueError):
+        return None
+
+
+def closed(request: HttpRequest, token: str, refused: LinkRefused) -> HttpResponse:
+    """Why there is nothing to answer here. Who is not meant is not told what it was about."""
+    context = {"refused": refused, "ended": ""}
+    mailing = links.find(token)
+    if (
+        mailing is not None
+        and mailing.link is not None
+        and not links.stranger(mailing.link, signed_in(request))
+    ):
+        approval = mailing.link.approval
+        context["ended"] = "" if approval.status == Status.PENDING else approval.get_status_display()
     return render(request, "governance/link_closed.html", context, status=refused.status)
 
 
 def others(link: ApprovalLink) -> list[tuple[Requirement, list[str]]]:
     """Each requirement with its reviewers other than this one, and what they have answered so far."""
     approval = link.approval
-    votes = {vote.person_id: "approved" if vote.approve else "rejected" for vote in approval.votes.all()}
+    votes = {
+        vote.person_id: "approved" if vote.approve else "rejected"
+        for vote in approval.votes.filter(round=approval.round)
+    }
     people = ApprovalLink.objects.filter(approval=approval).select_related("person").order_by("person__name")
     listed = []
     for requirement in approval.requirements:

@@ -23,6 +23,7 @@ from governance.models.decisions import (
     Session,
     UseCursor,
 )
+from governance.models.mailings import Mailing
 from governance.models.policies import (
     ImmutableVersion,
     PolicyVersion,
@@ -56,6 +57,7 @@ __all__ = [
     "GrantUse",
     "Idempotency",
     "ImmutableVersion",
+    "Mailing",
     "OnboardingProcess",
     "Overflow",
     "PolicyChangeProcess",

@@ -168,10 +168,9 @@ class Remark(models.Model):
 
 
 class ApprovalLink(models.Model):
-    """That a person is asked for one approval: their place in the inbox, and their personal link, of which link and
-    code are kept as hashes only.
+    """That a person is asked for one approval: their place in the inbox, and what became of asking them.
 
-    The row is there from the start of the process; the token comes into being with the mail that carries it.
+    The row is there from the start of the process; a personal link comes into being with each mail (``Mailing``).
     """
 
     class Source(models.TextChoices):
@@ -185,14 +184,14 @@ class ApprovalLink(models.Model):
     source = models.CharField(max_length=9, choices=Source, default=Source.NAMED)
     waiting = models.BooleanField(default=True, help_text="Whether the approval waits for this person.")
     deadline = models.DateTimeField(null=True, help_text="The approval's, so that an inbox needs no join.")
-    digest = models.BinaryField(unique=True, null=True, blank=True)
-    code_digest = models.BinaryField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Wrong codes so far.")
     used_at = models.DateTimeField(null=True, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True, help_text="When a mail could not be delivered.")
     error = models.CharField(max_length=300, blank=True, help_text="Why it could not.")
-    opened_at = models.DateTimeField(null=True, blank=True, help_text="When it first showed what is asked.")
+    opened_at = models.DateTimeField(
+        null=True, blank=True, help_text="When this person, and not a mail scanner, first saw what is asked."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_link_per_reviewer")]

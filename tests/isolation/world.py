@@ -211,7 +211,7 @@ def work(side: Side, word: str) -> None:
 def stand(side: Side) -> None:
     """The rows by which pages and routes name people, agents, keys and links."""
     link = ApprovalLink.objects.filter(approval_id=side.rows[Approval].pk, person=side.everyone).get()
-    side.tokens["approval-link"] = links.issue(link)[0]
+    side.tokens["approval-link"] = links.issue(link, now=link.approval.created).token
     side.tokens["sign_in"] = people.signin_link(side.everyone, actor=ACTOR)
     side.rows |= {
         Workspace: side.workspace,
