@@ -5,23 +5,22 @@ nothing here may be called the other way round. viewflow's own timers, cancel bu
 do that, so they are not used.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from django.db import Error
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
-from viewflow.workflow import STATUS
+from viewflow.workflow import PROCESS, STATUS
 
 from audit import log, owed
 from audit.log import Writer
 from audit.secrets import withhold
-from governance import outcomes, reviewers
+from governance import asking, outcomes, reviewers, schedule
+from governance.asking import MAIL, RECHECK, REMIND, UNREACHABLE, add_reviewers, owe_recheck
 from governance.flows import ApprovalFlow
-from governance.models import Approval, ApprovalLink, Asking, Vote
+from governance.models import Approval, Vote
 from governance.outcomes import NotPending, Status, current_epoch
 from governance.reviewers import may_decide
 from workspaces.declarations import Risk
@@ -29,6 +28,10 @@ from workspaces.models import User
 
 __all__ = [
     "CONFIRMED_RISKS",
+    "MAIL",
+    "RECHECK",
+    "REMIND",
+    "UNREACHABLE",
     "Ask",
     "NotAReviewer",
     "NotPending",
@@ -37,25 +40,24 @@ __all__ = [
     "add_reviewers",
     "approval_of",
     "cancel",
-    "cancel_void",
     "current_epoch",
     "decide",
     "expire",
-    "expire_due",
     "inbox",
     "may_decide",
     "open",
+    "owe_recheck",
     "require_confirmation",
     "start",
+    "step",
+    "tidy",
+    "withdraw",
 ]
 
 START = "governance.approval.start"
-MAIL = "governance.approval.mail"
-SWEEP = 100  # approvals ended in one sweep, so that nothing else waits long
+TIDY = "governance.approval.tidy"
 CONFIRMED_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
 SHORTEST_REASON = 10  # characters
-
-logger = logging.getLogger(__name__)
 
 
 class NotAReviewer(Exception):
@@ -128,48 +130,8 @@ def start(approval: Approval) -> None:
 
 def begin(approval: Approval, entries: Writer) -> None:
     """Start the process of an approval that was just read, under the head."""
-    approval.excluded = reviewers.excluded_of(approval)
-    approval.save(update_fields=["excluded"])
     ApprovalFlow.start.run(approval=approval)
-    ApprovalLink.objects.bulk_create(
-        ApprovalLink(approval=approval, person_id=person_id, deadline=approval.expires_at)
-        for person_id in sorted(reviewers.waits_for(approval, entries.now))
-    )
-    Asking.objects.bulk_create([
-        Asking(approval=approval, workspace=approval.workspace, rule=rule, created=entries.now)
-        for rule in sorted({requirement["rule"] for requirement in approval.requirements})
-    ])  # fmt: skip
-    people = reviewers.reviewers_of(approval, entries.now)
-    add_reviewers(approval, people, source=ApprovalLink.Source.NAMED, entries=entries)
-    entries.append(
-        "governance.approval.started",
-        actor="system",
-        agent=approval.agent.public_id,
-        tool=approval.tool,
-        session=approval.session,
-        data={
-            "approval": approval.public_id,
-            "decision": approval.decision,
-            "reviewers": [person.public_id for person in people],
-            "quorums": {requirement["rule"]: requirement["quorum"] for requirement in approval.requirements},
-        },
-        log_id=approval.workspace.log_id,
-    )
-
-
-def add_reviewers(
-    approval: Approval, people: Iterable[User], *, source: ApprovalLink.Source, entries: Writer
-) -> None:
-    """Put a started approval into people's inboxes and owe each a mail."""
-    asked = list(people)
-    known = set(approval.links.values_list("person_id", flat=True))
-    ApprovalLink.objects.bulk_create(
-        ApprovalLink(approval=approval, person=person, source=source, deadline=approval.expires_at)
-        for person in asked
-        if person.pk not in known
-    )
-    mails = [{"approval": approval.public_id, "person": person.public_id} for person in asked]
-    owed.owe(MAIL, mails, due=entries.now)
+    asking.begin(approval, entries)
 
 
 def decide(
@@ -219,7 +181,7 @@ def decide(
             )
             cast(vote, comment=comment, actor=actor, entries=entries)
             answer(row, voter)
-            note_who_waits(read(row), entries.now)
+            asking.review(read(row), entries)
         return read(approval)
 
 
@@ -232,14 +194,6 @@ def require_confirmation(risk: str, *, approve: bool, reason: str, second_factor
         raise ReasonNeeded(f"Say why, in at least {SHORTEST_REASON} characters: this call is of {risk} risk.")
     if approve and not second_factor:
         raise SecondFactorNeeded(f"Confirm who you are with your second factor: this call is of {risk} risk.")
-
-
-def note_who_waits(approval: Approval, now: datetime) -> None:
-    """Keep the inboxes in step: an approval waits for those whose answer is still missing, or would be if their
-    roles let them decide."""
-    waiting = reviewers.waits_for(approval, now)
-    approval.links.filter(waiting=True).exclude(person__in=waiting).update(waiting=False)
-    approval.links.filter(waiting=False, person__in=waiting).update(waiting=True)
 
 
 def cast(vote: Vote, *, comment: str, actor: str, entries: Writer) -> None:
@@ -291,12 +245,35 @@ def expire(approval: Approval) -> bool:
             outcomes.settle(row, Status.EXPIRED, actor="system")
             return True
         with ApprovalFlow.lock(row.process_id):
-            if read(approval).status != Status.PENDING:
-                return False
-            activation = open_review(row)
-            activation.lapse()
-            activation.activate_next()
+            lapse(row)
         return True
+
+
+def step(approval: Approval) -> bool:
+    """Take the step of its plan that is due: remind, or ask more people. False when none is, or it ended."""
+    with log.write(approval.workspace.log_id) as entries:
+        row = read(approval)
+        if not is_due(row, entries.now):
+            return False
+        with ApprovalFlow.lock(row.process_id):
+            lapse(row)
+            asking.review(read(row), entries)
+        return True
+
+
+def is_due(approval: Approval, now: datetime) -> bool:
+    """Whether a started approval still waits, and the first step of its plan is due."""
+    started = approval.process_id is not None
+    return (
+        started and outcomes.refusal(approval, now) is None and schedule.due(approval.plan, now) is not None
+    )
+
+
+def lapse(approval: Approval) -> None:
+    """End the open review without an answer; the tally finds what is due instead."""
+    activation = open_review(approval)
+    activation.lapse()
+    activation.activate_next()
 
 
 def cancel(approval: Approval, *, actor: str, reason: str) -> Approval:
@@ -307,11 +284,36 @@ def cancel(approval: Approval, *, actor: str, reason: str) -> Approval:
             outcomes.settle(row, Status.CANCELLED, actor=actor, reason=reason)
             return row
         with ApprovalFlow.lock(row.process_id):
-            row = read(approval)
             outcomes.settle(row, Status.CANCELLED, actor=actor, reason=reason)
-            # viewflow's cancel judges the process that it is handed: this one was read under the lock.
-            ApprovalFlow.instance.cancel(ApprovalFlow.process_class.objects.get(pk=row.process_id))
+            end_process(row)
         return row
+
+
+def withdraw(approval: Approval, *, actor: str, reason: str, entries: Writer) -> None:
+    """Cancel a pending approval inside the gate's batch, which has no time for its process: a worker ends that.
+    Raises NotPending when it has ended already."""
+    outcomes.settle(approval, Status.CANCELLED, actor=actor, reason=reason)
+    if approval.process_id is not None:
+        owed.owe(TIDY, [{"approval": approval.public_id}], due=entries.now)
+
+
+def tidy(payload: dict[str, Any]) -> str:
+    """End the process of an approval that was withdrawn inside a batch. Does nothing when that was done."""
+    approval = Approval.objects.select_related("workspace").get(public_id=payload["approval"])
+    with log.write(approval.workspace.log_id):
+        row = read(approval)
+        if row.status != Status.PENDING and row.process_id is not None:
+            with ApprovalFlow.lock(row.process_id):
+                end_process(row)
+    return approval.public_id
+
+
+def end_process(approval: Approval) -> None:
+    """Cancel what is left of a settled approval's process, under its lock."""
+    # viewflow's cancel judges the process that it is handed: this one was read under the lock.
+    process = ApprovalFlow.process_class.objects.get(pk=approval.process_id)
+    if process.status == PROCESS.NEW:
+        ApprovalFlow.instance.cancel(process)
 
 
 def read(approval: Approval) -> Approval:
@@ -325,39 +327,6 @@ def open_review(approval: Approval) -> Any:
         process_id=approval.process_id, flow_task=ApprovalFlow.review, status=STATUS.NEW
     )
     return ApprovalFlow.review.activation_class(task)
-
-
-def expire_due() -> int:
-    """End the approvals whose time is over; how many."""
-    return sweep(Approval.objects.filter(expires_at__lte=timezone.now()), expire)
-
-
-def cancel_void() -> int:
-    """Tidy the approvals that a containment step has voided; how many. They counted for nothing already."""
-
-    def withdraw(approval: Approval) -> bool:
-        cancel(approval, actor="system", reason="The agent's standing was changed after it asked.")
-        return True
-
-    epochs = F("agent__epoch") + F("workspace__epoch")
-    return sweep(Approval.objects.exclude(epoch=epochs), withdraw)
-
-
-def sweep(due: QuerySet[Approval], act: Callable[[Approval], bool]) -> int:
-    """Find what is due without any lock, then act on one after the other under its own."""
-    count = 0
-    for approval in (
-        due.filter(status=Status.PENDING).select_related("workspace").order_by("expires_at")[:SWEEP]
-    ):
-        try:
-            count += act(approval)
-        except NotPending:
-            continue  # somebody was faster
-        except Error:
-            raise
-        except Exception:
-            logger.exception("Approval %s could not be ended.", approval.public_id)
-    return count
 
 
 def inbox(person: User) -> QuerySet[Approval]:

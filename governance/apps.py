@@ -28,6 +28,7 @@ class GovernanceConfig(AppConfig):
             reports,
             retention,
             second_person,
+            sweeps,
             tidying,
         )
 
@@ -43,8 +44,12 @@ class GovernanceConfig(AppConfig):
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)
         owed.periodic(erasure.resume_held)
-        owed.periodic(approvals.expire_due)
-        owed.periodic(approvals.cancel_void)
+        owed.performer(approvals.REMIND)(mail.mail_reviewer)
+        owed.performer(approvals.TIDY)(approvals.tidy)
+        owed.performer(approvals.RECHECK)(sweeps.recheck)
+        owed.periodic(sweeps.expire_due)
+        owed.periodic(sweeps.step_due)
+        owed.periodic(sweeps.cancel_void)
         owed.periodic(reports.close_unreported)
         owed.periodic(tidying.tidy)
         owed.periodic(retention.prune_due)

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db.models import F
 
 from audit import log
+from governance.callbacks import owe_callback
 from governance.models import Approval
 from workspaces.models import Agent, Workspace
 
@@ -52,6 +53,12 @@ def refusal(approval: Approval, now: datetime) -> NotPending | None:
     return None
 
 
+def is_over(approval: Approval) -> bool:
+    """Whether the time to answer is over, by the clock of the write that asks."""
+    with log.write(approval.workspace.log_id) as entries:
+        return approval.expires_at <= entries.now
+
+
 def settle(approval: Approval, status: Approval.Status, *, actor: str, reason: str = "") -> None:
     """End a pending approval and record how. ``reason`` is for people and kept out of the entry's body.
 
@@ -74,3 +81,4 @@ def settle(approval: Approval, status: Approval.Status, *, actor: str, reason: s
             detail={"reason": reason} if reason else None,
             log_id=approval.workspace.log_id,
         )
+        owe_callback(approval, "settled", entries)

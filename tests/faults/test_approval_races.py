@@ -12,7 +12,7 @@ from django.utils import timezone
 from viewflow.workflow import PROCESS
 
 from audit.models import Entry
-from governance import approvals, containment, links
+from governance import approvals, containment, links, sweeps
 from governance.models import Approval, ApprovalLink, ApprovalProcess, Vote
 from tests.approving import ask, decide, requirement, types_in
 from tests.cast import Cast, employ
@@ -130,7 +130,7 @@ def test_expiry_against_approve_has_one_winner(cast: Cast, rita: User) -> None:
         approvals.start(approval)
 
         def expire() -> None:
-            while approvals.expire_due() == 0 and Approval.objects.filter(status="pending").exists():
+            while sweeps.expire_due() == 0 and Approval.objects.filter(status="pending").exists():
                 pass
 
         vote = voter(approval, rita)
@@ -154,7 +154,7 @@ def test_no_vote_counts_after_a_containment_step(cast: Cast, rita: User) -> None
     step = Entry.objects.get(log=cast.acme.log, type="governance.containment.changed").index
     votes = Entry.objects.filter(log=cast.acme.log, type="governance.approval.voted")
     assert not votes.filter(index__gt=step).exists()
-    assert approvals.cancel_void() == results.count("approval_void")
+    assert sweeps.cancel_void() == results.count("approval_void")
     for approval in waiting:
         assert check(approval) in ("approved", "cancelled")
 

@@ -11,7 +11,7 @@ from viewflow.workflow.models import Task
 from audit import log
 from audit.details import read_detail
 from audit.models import Entry, Owed
-from governance import approvals, containment, mail, outcomes, reviewers
+from governance import approvals, containment, mail, outcomes, reviewers, sweeps
 from governance.approvals import NotAReviewer, NotPending
 from governance.flows import ApprovalFlow
 from governance.models import Approval, ApprovalLink, Vote
@@ -205,19 +205,19 @@ def test_expiry_means_no(cast: Cast, rita: User) -> None:
     approvals.start(approval)
     assert approvals.expire(approval) is False
     Approval.objects.update(expires_at=timezone.now())
-    assert approvals.expire_due() == 1
+    assert sweeps.expire_due() == 1
     approval.refresh_from_db()
     assert approval.status == "expired"
     assert process_status(approval) == PROCESS.DONE
     assert [task.status for task in tasks_of(approval)] == [STATUS.DONE]
     assert types_in(approval) == ["started", "settled"]
     assert refused(approval, rita) == "approval_expired"
-    assert approvals.expire_due() == 0
+    assert sweeps.expire_due() == 0
 
 
 def test_what_never_started_expires_too(cast: Cast, rita: User) -> None:
     approval = ask(cast.report_bot, [requirement(rita)], expires_in=timedelta(seconds=-1))
-    assert approvals.expire_due() == 1
+    assert sweeps.expire_due() == 1
     approvals.start(approval)
     approval.refresh_from_db()
     assert (approval.status, approval.process_id) == ("expired", None)
@@ -247,8 +247,8 @@ def test_a_containment_step_voids_what_waits_at_once(cast: Cast, rita: User) -> 
     assert not approvals.inbox(rita).exists()
     assert refused(before, rita) == "approval_void"
     after = ask(cast.report_bot, [requirement(rita)])
-    assert approvals.cancel_void() == 1
-    assert approvals.cancel_void() == 0
+    assert sweeps.cancel_void() == 1
+    assert sweeps.cancel_void() == 0
     before.refresh_from_db()
     after.refresh_from_db()
     assert (before.status, after.status) == ("cancelled", "pending")

@@ -35,7 +35,7 @@ from audit import log  # noqa: E402
 from audit.models import Entry  # noqa: E402
 from gate.admission import admission  # noqa: E402
 from gate.app import application  # noqa: E402
-from governance import approvals  # noqa: E402
+from governance import sweeps  # noqa: E402
 from governance.models import Approval  # noqa: E402
 from tests.cast import ACTOR, declare, employ  # noqa: E402
 from tests.stateful.model import LADDER, Model  # noqa: E402
@@ -202,8 +202,8 @@ class Walk(RuleBasedStateMachine):
             Approval.objects.filter(public_id=approval.id).update(expires_at=timezone.now())
             approval.status = "expired"
         if swept:
-            approvals.expire_due()
-            approvals.cancel_void()
+            sweeps.expire_due()
+            sweeps.cancel_void()
 
     def contain(self, scope: int, standing: str, person: str) -> None:
         """Somebody contains or loosens an agent or the workspace."""
