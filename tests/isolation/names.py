@@ -7,9 +7,11 @@ good value of everything that names nothing.
 from collections.abc import Callable
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+
 from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from billing.models import Budget
-from governance.models import AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
+from governance.models import Absence, AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
 from tests.isolation.routes import Route
 from tests.isolation.world import Kind, Side
 from workspaces.models import (
@@ -29,6 +31,7 @@ from workspaces.models import (
 
 # The segment before a parameter → what the parameter names.
 SEGMENTS: dict[str, Kind] = {
+    "absences": Absence,
     "access": Workspace,
     "agent": Agent,
     "agents": Agent,
@@ -65,6 +68,7 @@ SEGMENTS: dict[str, Kind] = {
     "reviewergroup": ReviewerGroup,
     "role": Role,
     "roles": Role,
+    "sign-in": Authenticator,
     "streams": Stream,
     "tokens": ApiToken,
     "tool": Tool,
@@ -77,6 +81,7 @@ SEGMENTS: dict[str, Kind] = {
 }
 # A parameter's name → the column that it is matched with.
 COLUMNS = {
+    "absence": "public_id",
     "agent": "public_id",
     "approval": "public_id",
     "budget": "public_id",
@@ -167,6 +172,8 @@ def permission(side: Side) -> list[str]:
 NAMES: dict[str, Naming] = {
     "acts_for": PERSON,
     "against": any_of(PolicyVersion),
+    "deputy": any_of(User, "public_id", "email"),
+    "person": any_of(User, "public_id", "email"),
     "agent": AGENT,
     "agents": AGENT,
     "bundle": permission,
@@ -202,6 +209,7 @@ PLAIN: dict[str, str] = {
     "back": "inbox",
     "basis": "words",
     "comment": "words",
+    "code": "123456",
     "context": "{}",
     "cost_usd": "0.01",
     "cursor": "",
@@ -210,6 +218,8 @@ PLAIN: dict[str, str] = {
     "decision": "approve",
     "default_scheme": "",
     "due": "2030-01-01",
+    "ends": "2026-12-01T12:00",
+    "starts": "",
     "email": "new@person.test",
     "expires_at": "",
     "extended": "1",
@@ -232,11 +242,14 @@ PLAIN: dict[str, str] = {
     "most": "10",
     "name": "a_new_name",
     "need": "1",
+    "next": "",
     "note": "words",
+    "offer": "",
     "outcome": "granted",
     "overlap": "1",
     "owner_left": "1",
     "page": "1",
+    "password": "words",
     "pattern": "file:///new/*",
     "permission": "use",
     "purpose": "words",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.urls import reverse
 
@@ -17,12 +18,13 @@ from billing.models import Budget
 from governance.models import Approval, DecisionRecord, PolicyVersion
 from tests import approving
 from tests.cast import employ
+from tests.factors import enroll
 from tests.isolation import names
 from tests.isolation.fields import body_names, document, documents, good
 from tests.isolation.routes import Route, django_routes
 from tests.isolation.visits import Visitor
 from tests.isolation.world import Side, Wall
-from workspaces import people
+from workspaces import factors, people
 from workspaces.access import tokens
 from workspaces.access.roles import PERMISSIONS
 from workspaces.models import (
@@ -102,6 +104,8 @@ PAGES: dict[str, str] = {
     "access_reviews": VIEW,
     "api-docs": EVERYBODY,
     "api_tokens": EVERYBODY,
+    "confirm": EVERYBODY,
+    "own_factors": EVERYBODY,
     "erasure": "view_log",
     "export_progress": "export_log",
     "exports": "export_log",
@@ -136,7 +140,10 @@ BUTTONS: dict[str, str] = {
     "erasure_start": "erase",
     "hold_place": "legal_hold",
     "hold_release": "legal_hold",
+    "add_app": EVERYBODY,
     "api_token_revoke": EVERYBODY,
+    "factor_remove": EVERYBODY,
+    "recovery_codes": EVERYBODY,
     "access_review_answer": VIEW,  # whose agents they are, the campaign asks
     "access_review_sign": VIEW,  # only who started it signs
     "export_file": NOBODY,  # only who asked for it
@@ -256,7 +263,15 @@ class Someone:
         )
         token, _ = tokens.create_token(self.person, name="mine", actor=people.actor_of(self.person))
         view = SavedView.objects.create(person=self.person, log=self.side.workspace.log, name="mine")
-        self.side.rows = {**self.side.rows, Approval: approval, ApiToken: token, SavedView: view}
+        enroll(self.person)
+        factor = factors.of(self.person).first()
+        self.side.rows = {
+            **self.side.rows,
+            Authenticator: factor,
+            Approval: approval,
+            ApiToken: token,
+            SavedView: view,
+        }
         denials = Entry.objects.filter(log_id=self.side.workspace.log_id, agent=self.side.fleet[0].public_id)
         self.denied = denials.filter(type="governance.check.denied").latest("index").index
         self.browser = Visitor(self.person)

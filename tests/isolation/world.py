@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
 from django.db import connection, models
 from django.utils import timezone
 
@@ -22,8 +23,9 @@ from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from audit.publishing import publish
 from billing import limits
 from gate import bodies, callers
-from governance import approvals, campaigns, checks, erasure, links, policies, replays
+from governance import absences, approvals, campaigns, checks, erasure, links, policies, replays
 from governance.models import (
+    Absence,
     AccessReview,
     Approval,
     ApprovalLink,
@@ -34,7 +36,8 @@ from governance.models import (
 )
 from governance.requests import Caller
 from tests.cast import declare, employ
-from workspaces import access, agents, catalog, holds, people, tenancy
+from tests.factors import enroll
+from workspaces import access, agents, catalog, factors, holds, people, tenancy
 from workspaces.access import tokens
 from workspaces.declarations import Action
 from workspaces.identifiers import public_id
@@ -213,7 +216,9 @@ def stand(side: Side) -> None:
     link = ApprovalLink.objects.filter(approval_id=side.rows[Approval].pk, person=side.everyone).get()
     side.tokens["approval-link"] = links.issue(link, now=link.approval.created).token
     side.tokens["sign_in"] = people.signin_link(side.everyone, actor=ACTOR)
+    enroll(side.everyone)
     side.rows |= {
+        Authenticator: factors.of(side.everyone)[0],
         Workspace: side.workspace,
         User: side.developers[0],
         Agent: side.fleet[0],
@@ -223,6 +228,15 @@ def stand(side: Side) -> None:
         Log: side.workspace.log,
         SavedView: SavedView.objects.create(
             person=side.everyone, log=side.workspace.log, name=side.fleet[0].name, query="type=x"
+        ),
+        Absence: absences.record(
+            side.workspace,
+            side.developers[0],
+            starts=timezone.now(),
+            ends=timezone.now() + timedelta(days=10),
+            deputy=side.everyone,
+            note=side.fleet[0].name,
+            actor=ACTOR,
         ),
         AccessReview: campaigns.start(
             side.workspace,
