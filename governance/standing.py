@@ -260,10 +260,9 @@ def require_giver(approval: Approval, person: User) -> None:
         raise StandingRefused(
             "supervised", "A supervised agent is looked at each time; nothing is given ahead."
         )
-    votes = list(approval.votes.filter(round=approval.round))
-    if [vote.person_id for vote in votes] != [person.pk] or not access.may(
-        person, "decide", approval.workspace
-    ):
+    votes = list(approval.votes.filter(round=approval.round).values_list("person_id", "seat_id"))
+    alone = votes in ([(person.pk, person.pk)], [(person.pk, None)])  # a deputy answers one call at a time
+    if not alone or not access.may(person, "decide", approval.workspace):
         raise StandingRefused(
             "not_yours_alone",
             "Only who approved this call, alone, may approve others like it ahead; approve one of the next yourself.",
