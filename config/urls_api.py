@@ -11,6 +11,7 @@ from audit.api.proofs import Consistency, EntryProof, LogCheckpoint
 from audit.api.views import NothingHere
 from billing.api import Budgets, OneBudget
 from governance.api import (
+    absences,
     access,
     approvals,
     containment,
@@ -59,6 +60,8 @@ urlpatterns = [
     at(f"{WORKSPACE}/members", people.Members),
     at(f"{WORKSPACE}/members/<str:person>", people.OneMember),
     at(f"{WORKSPACE}/members/<str:person>/leave", members.MemberLeave),
+    at(f"{WORKSPACE}/absences", absences.Absences),
+    at(f"{WORKSPACE}/absences/<str:absence>/end", absences.AbsenceEnd),
     at(f"{WORKSPACE}/reviewer-groups", people.ReviewerGroups),
     at(f"{WORKSPACE}/reviewer-groups/<str:name>", people.OneReviewerGroup),
     at(f"{WORKSPACE}/lists", catalog.Lists),

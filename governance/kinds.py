@@ -1,7 +1,7 @@
 """What of this app is configuration, and the entries that it writes."""
 
 from audit.registry import register_kind, register_types
-from governance.models import PolicyVersion, StandingApproval
+from governance.models import Absence, PolicyVersion, StandingApproval
 
 SENTENCES = {
     "governance.policy.drafted": "{actor} drafted a policy.",
@@ -26,6 +26,8 @@ SENTENCES = {
     "governance.detail.read": "{actor} read what {agent} sent to {tool}.",
     "governance.observation.read": "{actor} read what calls of {agent} lacked.",
     "governance.approval.rerouted": "{tool} of {agent} is asked of others, because a reviewer left.",
+    "governance.absence.recorded": "{actor} recorded when a reviewer is away.",
+    "governance.absence.ended": "{actor} recorded that a reviewer is back.",
     "governance.agent.ownerless": "{agent} lost its owner, who left.",
     "governance.person.left": "{actor} recorded that a person left.",
     "governance.review.started": "{actor} started an access review.",
@@ -64,4 +66,9 @@ def register() -> None:
         rows_of=lambda log_id: StandingApproval.objects.filter(workspace__log_id=log_id),
         private=("resources", "bounds"),  # they hold what agents sent
         omit=("approval_id",),  # an approval may be gone before; the entry names it by its public id
+    )
+    register_kind(
+        Absence,
+        rows_of=lambda log_id: Absence.objects.filter(workspace__log_id=log_id),
+        private=("note",),
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.admin import access, leavers, reviews
+from governance.admin import absences, access, leavers, reviews
 
 urlpatterns = [
     path("access/", access.overview, name="access_overview"),
@@ -17,5 +17,8 @@ urlpatterns = [
     path(
         "access/<slug:slug>/reviews/<str:review_id>/summary/", reviews.summary, name="access_review_summary"
     ),
+    path("absences/", absences.overview, name="absences_overview"),
+    path("access/<slug:slug>/absences/", absences.page, name="absences"),
+    path("access/<slug:slug>/absences/<str:public_id>/end/", absences.end, name="absence_end"),
     path("installation/leaver/", leavers.from_installation, name="leaver"),
 ]

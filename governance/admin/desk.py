@@ -101,6 +101,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if sees:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
+        groups[-1]["items"].append(item("Who is away", "event_busy", "absences_overview"))
         groups[0]["items"].insert(2, item("Requests", "rate_review", "proposals"))
     if may_somewhere(person, "export_log"):
         groups[0]["items"] += [
@@ -115,7 +116,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
-    groups.append(group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens")))
+    groups.append(
+        group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens"))
+    )
     count_waiting(person, groups)
     show_where(request, groups[0]["items"])
     return [each for each in groups if each["items"]]

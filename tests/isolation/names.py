@@ -218,6 +218,8 @@ PLAIN: dict[str, str] = {
     "decision": "approve",
     "default_scheme": "",
     "due": "2030-01-01",
+    "ends": "2030-01-01T12:00",
+    "starts": "2029-12-31T12:00",
     "ends": "2026-12-01T12:00",
     "starts": "",
     "email": "new@person.test",
