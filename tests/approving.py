@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from audit import log
-from governance import approvals
+from governance import approvals, schedule
 from governance.models import Approval, Vote
 from workspaces.identifiers import public_id
 from workspaces.models import Agent, User
@@ -112,3 +112,14 @@ def types_in(approval: Approval) -> list[str]:
         for entry in entries
         if json.loads(bytes(entry.body))["data"]["approval"] == approval.public_id
     ]
+
+
+def pass_time(by: timedelta) -> None:
+    """As if so much time went by: everything that waits was asked, and will be over, that much earlier."""
+    for approval in Approval.objects.filter(status=Approval.Status.PENDING):
+        approval.created -= by
+        approval.expires_at -= by
+        approval.plan = [{**step, "at": (schedule.time_of(step) - by).isoformat()} for step in approval.plan]
+        approval.next_step_at = schedule.next_at(approval.plan)
+        approval.save(update_fields=["created", "expires_at", "plan", "next_step_at"])
+        approval.links.update(deadline=approval.expires_at)
