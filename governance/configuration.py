@@ -42,6 +42,7 @@ def configuration_of(workspace: Workspace) -> Configuration:
     roles = Role.objects.filter(workspace=workspace).order_by("pk")
     resources = Resource.objects.filter(workspace=workspace).order_by("pk")
     grants = grants_by_group(workspace)
+    people = people_of(workspace)
     return {
         "workspace": {
             workspace.slug: {
@@ -51,11 +52,18 @@ def configuration_of(workspace: Workspace) -> Configuration:
                 "retention_days": workspace.retention_days,
             }
         },
-        "person": people_of(workspace),
+        "person": people,
         "group": groups_of(workspace),
         "list": {row.name: {"members": row.members} for row in lists},
         "tool": {row.name: row.declaration().as_dict() for row in tools},
-        "resource": {row.name: {"pattern": row.pattern, "labels": row.labels} for row in resources},
+        "resource": {
+            row.name: {
+                "pattern": row.pattern,
+                "labels": row.labels,
+                "steward": row.steward.email if row.steward and row.steward.email in people else "",
+            }
+            for row in resources.select_related("steward")
+        },
         "role": {row.name: {"grants": grants[row.group_id]} for row in roles},
         "agent": agents_of(workspace, grants),
         "budget": budgets_of(workspace),

@@ -88,12 +88,15 @@ def read_catalog(manifest: Manifest, top: Fields) -> None:
     for node in reading.entries_of(top.get("tools"), problems, "tools"):
         read_tool(manifest, node)
     for node in reading.entries_of(top.get("resources"), problems, "resources"):
-        entry = Fields(node, problems, "A resource", ("name", "pattern", "labels"))
+        entry = Fields(node, problems, "A resource", ("name", "pattern", "labels", "steward"))
         resource = named(entry, "name", "the name that grants and rules use")
         pattern = named(entry, "pattern", "the resources that it means, such as https://*/*")
         labels = entry.texts("labels")
         if resource and manifest.claim("resources", resource) and pattern:
-            manifest.resources[resource.name] = ResourceEntry(resource, pattern, labels)
+            steward = named(entry, "steward", "an e-mail address") if entry.get("steward") else None
+            manifest.resources[resource.name] = ResourceEntry(
+                resource, pattern, labels, folded(steward) if steward else None
+            )
     for name, node in reading.named_entries_of(top.get("roles"), problems, "roles"):
         entry = Fields(node, problems, "A role", PERMISSIONS)
         bundle = [GrantEntry(each, target) for each in PERMISSIONS for target in entry.references(each)]

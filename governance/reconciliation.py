@@ -207,12 +207,14 @@ def change_catalog(run: Run) -> None:
             ).row
     run.resources = {resource.name: resource for resource in Resource.objects.filter(workspace=run.workspace)}
     for name, resource in run.manifest.resources.items():
+        steward = run.person(resource.steward) if resource.steward else None
         with run.asking(resource.pattern.place):
             run.resources[name] = catalog.set_resource(
                 run.workspace,
                 name=name,
                 pattern=resource.pattern.name,
                 labels=resource.labels,
+                steward=steward,
                 actor=run.actor,
             ).row
 

@@ -11,7 +11,8 @@ from workspaces import guards
 from workspaces.access import grants
 from workspaces.changes import Applied, Change, assign, check_identifier, check_name
 from workspaces.declarations import ToolDeclaration, parse_declaration
-from workspaces.models import NamedList, RemovedTool, Resource, Role, Tool, Workspace
+from workspaces.models import NamedList, RemovedTool, Resource, Role, Tool, User, Workspace
+from workspaces.people import check_members
 from workspaces.resources import Pattern
 
 
@@ -69,16 +70,25 @@ def remove_tool(tool: Tool, *, actor: str) -> None:
 
 
 def set_resource(
-    workspace: Workspace, *, name: str, pattern: str, labels: Iterable[str] = (), actor: str
+    workspace: Workspace,
+    *,
+    name: str,
+    pattern: str,
+    labels: Iterable[str] = (),
+    steward: User | None = None,
+    actor: str,
 ) -> Applied[Resource]:
-    """Make the resource of this name mean this pattern. Raises ValidationError, Guarded, and what
-    ``Pattern.parse`` raises."""
+    """Make the resource of this name mean this pattern; its ``steward`` decides about requests for access to it. Raises
+    ValidationError, Guarded, OtherWorkspace for a steward who has no role here, and what ``Pattern.parse`` raises."""
     Pattern.parse(pattern)
     with log.write(workspace.log_id) as entries:
+        if steward is not None:
+            check_members(workspace, [steward])
         found = Resource.objects.filter(workspace=workspace, name=name).first()
         before = copy(found)
         resource = found or Resource(workspace=workspace, name=check_name(name, what="A resource"))
-        if not assign(resource, {"pattern": pattern, "labels": sorted(set(labels))}) and found:
+        wanted = {"pattern": pattern, "labels": sorted(set(labels)), "steward": steward}
+        if not assign(resource, wanted) and found:
             return Applied(resource, Change.UNCHANGED)
         resource.full_clean()
         guards.ask(before, resource, actor=actor)

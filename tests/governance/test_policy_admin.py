@@ -108,7 +108,8 @@ def test_where_two_people_guard_the_drafter_does_not_publish(cast: Cast) -> None
     client = enter(cast.olga)
     assert "somebody else publishes it" in page(client, "governance_policyversion_change", version.pk)
     told = press(client, "governance_policyversion_publish", version.pk, note="")
-    assert "You drafted version 1" in told
+    assert "Publish version 1 of the policy" in told
+    assert "see the request" in page(client, "governance_policyversion_change", version.pk)
     press(enter(cast.rita), "governance_policyversion_publish", version.pk, note="")
     version.refresh_from_db()
     assert version.status == "in_force"
@@ -239,7 +240,7 @@ def test_going_back_waits_for_the_second_person_where_two_are_wanted(cast: Cast)
     told = press(enter(cast.rita), "governance_policyversion_roll_back", first.pk, note="Too open")
     assert "It is a draft" in told
     again = PolicyVersion.objects.get(number=3)
-    assert "You drafted version 3" in press(
+    assert "Publish version 3 of the policy" in press(
         enter(cast.rita), "governance_policyversion_publish", again.pk, note=""
     )
     press(enter(cast.olga), "governance_policyversion_publish", again.pk, note="")

@@ -29,7 +29,7 @@ tools:
       additionalProperties: false
       properties: {invoice: {type: string}, amount: {type: number}, card: {type: string}}
 resources:
-  - {name: reports, pattern: "file:///srv/reports/*", labels: [internal]}
+  - {name: reports, pattern: "file:///srv/reports/*", labels: [internal], steward: Olga@shop.test}
   - {name: invoices, pattern: "invoice://*"}
 roles:
   analyst: {use: [files.read], read: [reports]}

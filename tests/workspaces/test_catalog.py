@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from tests.cast import ACTOR, TOOLS, Cast
 from tests.workspaces.journal import Journal
 from workspaces import access, catalog
-from workspaces.changes import Change
+from workspaces.changes import Change, OtherWorkspace
 from workspaces.declarations import DeclarationError, Risk
-from workspaces.models import NamedList, RemovedTool, Resource, ResourceGrant, Role, Tool, ToolGrant
+from workspaces.models import NamedList, RemovedTool, Resource, ResourceGrant, Role, Tool, ToolGrant, User
 from workspaces.resources import PatternError
 
 Bundle = list[tuple[str, Tool | Resource]]
@@ -93,6 +93,25 @@ def test_a_resource_changes_its_pattern_and_labels(cast: Cast) -> None:
     (body,) = journal.new()
     assert body["resource"] == cast.resources["reports"].public_id
     assert f"workspaces.resource:{other.row.pk}:pattern" in body["detail"]
+
+
+def test_a_steward_is_somebody_of_the_workspace(cast: Cast) -> None:
+    def steward(person: User) -> Resource:
+        reports = cast.resources["reports"]
+        return catalog.set_resource(
+            cast.acme,
+            name="reports",
+            pattern=reports.pattern,
+            labels=["internal"],
+            steward=person,
+            actor=ACTOR,
+        ).row
+
+    assert steward(cast.rita).steward == cast.rita
+    for stranger in (cast.sam, cast.gina):
+        with pytest.raises(OtherWorkspace):
+            steward(stranger)
+    assert Resource.objects.get(pk=cast.resources["reports"].pk).steward == cast.rita
 
 
 def test_a_pattern_that_can_never_match_is_refused(cast: Cast) -> None:

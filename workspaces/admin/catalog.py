@@ -188,12 +188,17 @@ class ResourceForm(NamedForm):
 
     class Meta:
         model = Resource
-        fields = ["workspace", "name", "pattern", "labels"]
+        fields = ["workspace", "name", "pattern", "labels", "steward"]
 
     def apply(self, values: dict[str, Any]) -> Model:
         workspace, name = self.place(values)
         return catalog.set_resource(
-            workspace, name=name, pattern=values["pattern"], labels=values["labels"], actor=self.actor
+            workspace,
+            name=name,
+            pattern=values["pattern"],
+            labels=values["labels"],
+            steward=values["steward"],
+            actor=self.actor,
         ).row
 
 
@@ -204,7 +209,7 @@ class ResourceAdmin(GrantedAdmin):
     form = ResourceForm
     add_permission = change_permission = delete_permission = "manage_tools"
     list_display = ["name", "workspace", "pattern", "labels_shown"]
-    fields = ["workspace", "name", "pattern", "labels"]
+    fields = ["workspace", "name", "pattern", "labels", "steward"]
 
     @display(description="Labels", label=True)
     def labels_shown(self, resource: Resource) -> list[str]:

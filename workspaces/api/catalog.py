@@ -10,7 +10,7 @@ from rest_framework import serializers
 from audit.api.problems import Exact
 from workspaces import catalog
 from workspaces.access.grants import ACTIONS, USE, own_grants
-from workspaces.api.fields import Labels, named_targets
+from workspaces.api.fields import Labels, MemberField, named_targets
 from workspaces.api.views import VIEW, NamedListing, OneNamed
 from workspaces.declarations import Risk, ToolDeclaration, parse_declaration
 from workspaces.models import ACTIONS as ACTION_CHOICES
@@ -116,6 +116,11 @@ class ResourceDocument(Exact):
     name = serializers.CharField(max_length=200)
     pattern = serializers.CharField(max_length=1000)
     labels = Labels(default=list)
+    steward = MemberField(
+        allow_null=True,
+        default=None,
+        help_text="Who decides, with an agent's owner, about requests for access; a member.",
+    )
 
 
 class ResourceRows:

@@ -18,6 +18,8 @@ MAY_READ: dict[str, tuple[str, ...]] = {
     "audit.Change": ALL,
     "audit.DetailKey": ALL,  # wrapped; the installation's key is a file
     "audit.Detail": ALL,  # the reviewers' comments, which the agent is told
+    # What an agent was denied, of which it may ask for a grant. No bodies.
+    "audit.Entry": ("id", "log", "index", "time", "type", "agent", "tool", "outcome"),
     "workspaces.User": ("id", "email", "is_active"),
     **dict.fromkeys(
         (
@@ -48,6 +50,7 @@ MAY_READ: dict[str, tuple[str, ...]] = {
             "governance.Idempotency",
             "governance.Approval",
             "governance.Vote",
+            "governance.Proposal",
             "billing.Budget",
             "billing.Account",
             "billing.Hold",
@@ -67,6 +70,7 @@ MAY_INSERT = (
     "governance.Call",
     "governance.Idempotency",
     "governance.Approval",
+    "governance.Proposal",
     "billing.Account",
     "billing.Hold",
 )
