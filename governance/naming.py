@@ -23,8 +23,11 @@ def names_of(ids: Iterable[str]) -> dict[str, str]:
 
 
 def actor(text: str, names: dict[str, str]) -> str:
-    """An actor in words: the person's or agent's name, or what else it says, such as ``cli:user@host``."""
-    return names.get(text.rpartition(":")[2], text)
+    """An actor in words: the person's or agent's name, or what else it says, such as ``cli:user@host``. Whoever
+    answered for a person from the command line is named beside them."""
+    through, _, who = text.rpartition(" as ")
+    name = names.get(who.rpartition(":")[2], who)
+    return f"{name} ({through})" if through else name
 
 
 def annotate(entries: Iterable[Any]) -> None:
