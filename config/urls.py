@@ -11,6 +11,7 @@ from workspaces.admin import factors, tokens
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("sign-in/code/", views.sign_in_code, name="sign_in_code"),
+    path("sign-in/passkey/", views.passkey_options, name="passkey_options"),
     path("sign-in/provider/", sso.start, name="sso"),
     path("sign-in/provider/back/", sso.callback, name="sso_callback"),
     path("signin/<str:token>/", views.sign_in, name="sign_in"),
@@ -40,6 +41,7 @@ urlpatterns = [
     path("admin/confirm/", factors.confirm, name="confirm"),
     path("admin/sign-in/", factors.page, name="own_factors"),
     path("admin/sign-in/app/", factors.add_app, name="add_app"),
+    path("admin/sign-in/passkey/", factors.add_passkey, name="add_passkey"),
     path("admin/sign-in/recovery-codes/", factors.recovery_codes, name="recovery_codes"),
     path("admin/sign-in/<int:pk>/remove/", factors.remove, name="factor_remove"),
     path("admin/stop/", stop.page, name="stop"),

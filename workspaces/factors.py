@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -116,11 +117,18 @@ def use_code(person: User, code: str, *, purpose: str, now: float | None = None)
     code = "".join(code.split()).replace("-", "").lower()
     if not code:
         return None
+    at = time.time() if now is None else now
+    return judged(person, lambda: matching(person, code, at), purpose=purpose)
+
+
+def judged(person: User, find: Callable[[], Authenticator | None], *, purpose: str) -> Authenticator | None:
+    """What ``find`` finds under the log's lock, which is saved as used; finding nothing counts as a wrong code. Raises
+    TooManyCodes."""
     with log.write(log.installation_log_id()) as entries:
         guesses = guesses_of(person, entries)
         if guesses.count >= MOST_GUESSES:
             raise TooManyCodes
-        factor = matching(person, code, time.time() if now is None else now)
+        factor = find()
         if factor is None:
             note_wrong(guesses, purpose=purpose, entries=entries)
         else:
@@ -200,9 +208,14 @@ def enroll_totp(person: User, *, secret: str, code: str, actor: str, now: float 
         data = {"secret": seal(person, secret), "step": step}
         factor = Authenticator(user=person, type=Type.TOTP, data=data, created_at=entries.now)
         note_enrolled(factor, actor=actor, entries=entries)
-        if of(person).filter(type=Type.RECOVERY_CODES).exists():
-            return []
-        return make_recovery_codes(person, actor=actor)
+        return first_recovery_codes(person, actor=actor)
+
+
+def first_recovery_codes(person: User, *, actor: str) -> list[str]:
+    """Recovery codes for who has none yet, to be shown this once."""
+    if of(person).filter(type=Type.RECOVERY_CODES).exists():
+        return []
+    return make_recovery_codes(person, actor=actor)
 
 
 def make_recovery_codes(person: User, *, actor: str) -> list[str]:

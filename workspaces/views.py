@@ -4,15 +4,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.log import newest
-from workspaces import factors, sessions
+from workspaces import factors, passkeys, sessions
 from workspaces.access.pages import public_page, workspace_page
 from workspaces.models import User, Workspace
 from workspaces.people import LinkRefused, redeem_signin_link
@@ -53,20 +53,39 @@ def sign_in_code(request: HttpRequest) -> HttpResponse:
     try:
         person, _ = sessions.halfway_in(request)
         if request.method == "POST":
-            factor = factors.use_code(person, request.POST.get("code", ""), purpose="sign_in")
+            factor = passkeys.shown(request.POST, request.session, person, purpose="sign_in")
             if factor is not None:
                 return HttpResponseRedirect(sessions.go_on(request, factor))
     except sessions.NotGoingOn as over:
         messages.error(request, str(over))
         return HttpResponseRedirect(reverse("admin:login"))
     except factors.TooManyCodes as refusal:
-        return code_page(request, str(refusal), status=429)
-    return code_page(request, factors.WRONG if request.method == "POST" else "")
+        return code_page(request, person, str(refusal), status=429)
+    return code_page(request, person, factors.WRONG if request.method == "POST" else "")
 
 
-def code_page(request: HttpRequest, problem: str, status: int = 200) -> HttpResponse:
-    """The page that asks for a code, with what was wrong with the last."""
-    context = {**admin.site.each_context(request), "title": "Confirm who you are", "problem": problem}
+@public_page("that its visitor was recognized in this very session")
+@never_cache
+@require_POST
+def passkey_options(request: HttpRequest) -> HttpResponse:
+    """What the browser needs to use a passkey of who is signed in, or halfway."""
+    try:
+        person = request.user if isinstance(request.user, User) else sessions.halfway_in(request)[0]
+    except sessions.NotGoingOn as over:
+        raise Http404(str(over)) from None
+    if not passkeys.available() or not passkeys.of(person):
+        raise Http404("You have no passkey.")
+    return JsonResponse(passkeys.ask(request.session, person))
+
+
+def code_page(request: HttpRequest, person: User, problem: str, status: int = 200) -> HttpResponse:
+    """The page that asks for a code or a passkey, with what was wrong with the last."""
+    context = {
+        **admin.site.each_context(request),
+        "title": "Confirm who you are",
+        "problem": problem,
+        "has_passkey": passkeys.available() and bool(passkeys.of(person)),
+    }
     return render(request, "workspaces/sign_in_code.html", context, status=status)
 
 

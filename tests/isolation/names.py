@@ -11,7 +11,7 @@ from allauth.mfa.models import Authenticator
 
 from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from billing.models import Budget
-from governance.models import Absence, AccessReview, Approval, DecisionRecord, PolicyVersion, Replay
+from governance.models import Absence, AccessReview, Approval, DecisionRecord, PolicyVersion, Proposal, Replay
 from tests.isolation.routes import Route
 from tests.isolation.world import Kind, Side
 from workspaces.models import (
@@ -59,7 +59,9 @@ SEGMENTS: dict[str, Kind] = {
     "policies": PolicyVersion,
     "policy": Workspace,
     "policyversion": PolicyVersion,
+    "proposals": Proposal,
     "pulse": Workspace,
+    "requests": Workspace,
     "replays": Replay,
     "resource": Resource,
     "resources": Resource,
@@ -96,6 +98,7 @@ COLUMNS = {
     "person": "public_id",
     "pk": "pk",
     "public_id": "public_id",
+    "proposal": "public_id",
     "replay": "public_id",
     "review_id": "public_id",
     "slug": "slug",
@@ -188,6 +191,7 @@ NAMES: dict[str, Naming] = {
     "resources": any_of(Resource, "public_id", "name"),
     "reviewers": PERSON,
     "role": ROLE,
+    "steward": PERSON,
     "s": AGENT,
     "session": lambda side: [f"{side.fleet[0].name.partition('-')[0]}-run"],
     "target": TOOL,
@@ -220,8 +224,6 @@ PLAIN: dict[str, str] = {
     "due": "2030-01-01",
     "ends": "2030-01-01T12:00",
     "starts": "2029-12-31T12:00",
-    "ends": "2026-12-01T12:00",
-    "starts": "",
     "email": "new@person.test",
     "expires_at": "",
     "extended": "1",
@@ -251,10 +253,12 @@ PLAIN: dict[str, str] = {
     "overlap": "1",
     "owner_left": "1",
     "page": "1",
+    "passkey": "",
     "password": "words",
     "pattern": "file:///new/*",
     "permission": "use",
     "purpose": "words",
+    "propose": "1",
     "query": "type=governance.check.allowed",
     "reason": "words",
     "repeats": "0",

@@ -121,6 +121,8 @@ PAGES: dict[str, str] = {
     "policy_trial": "draft_policy",
     "privacy": "view_log",
     "privacy_overview": "view_log",
+    "proposal": VIEW,
+    "proposals": EVERYBODY,
     "pulse": VIEW,
     "stop": EVERYBODY,
     "stream": "export_log",
@@ -141,6 +143,7 @@ BUTTONS: dict[str, str] = {
     "hold_place": "legal_hold",
     "hold_release": "legal_hold",
     "add_app": EVERYBODY,
+    "add_passkey": EVERYBODY,
     "api_token_revoke": EVERYBODY,
     "factor_remove": EVERYBODY,
     "recovery_codes": EVERYBODY,
@@ -149,6 +152,9 @@ BUTTONS: dict[str, str] = {
     "export_file": NOBODY,  # only who asked for it
     "log_content": DETAIL,
     "policy_replay_cancel": REPLAY,
+    "proposal_cancel": NOBODY,  # only who proposed it
+    "proposal_decide": "publish_policy",
+    "proposal_key": NOBODY,  # only who registered the agent
     "saved_view_remove": "view_log",  # their own
     "saved_view_save": "view_log",
     "stream_again": "publish_policy",
@@ -160,6 +166,7 @@ BUTTONS: dict[str, str] = {
     "stream_test": "publish_policy",
     "governance_policyversion_check": "draft_policy",
     "governance_approval_decide": "decide",
+    "governance_policyversion_propose": "draft_policy",
     "governance_policyversion_publish": "publish_policy",
     "governance_policyversion_replay": REPLAY,
     "governance_policyversion_roll_back": "draft_policy",
@@ -188,7 +195,11 @@ API: list[tuple[str, str, str]] = [
     ("post", r"/approvals/<str:approval>/decide$", "decide"),
     ("post", r"/containment$", "tighten"),
     ("post", r"/policies/<int:number>/publish$", "publish_policy"),
-    ("post", r"/policies(/<int:number>/(redraft|roll-back|replay))?$", "draft_policy"),
+    ("post", r"/policies(/<int:number>/(redraft|roll-back|replay|propose))?$", "draft_policy"),
+    ("post", r"/proposals/<str:proposal>/decide$", "publish_policy"),
+    ("post", r"/proposals/<str:proposal>/(cancel|key)$", NOBODY),  # only who proposed it
+    ("post", r"/registrations$", "manage_agents"),
+    ("post", r"/tools/<str:public_id>/propose$", "manage_tools"),
     ("post", r"/trial$", "draft_policy"),
     ("get", r"/replays$", "draft_policy"),
     ("get post", r"/replays/<str:replay>", REPLAY),

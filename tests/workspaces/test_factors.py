@@ -4,10 +4,12 @@ import json
 import re
 import time
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail, signing
+from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -229,3 +231,15 @@ def test_who_has_no_factor_is_led_to_where_one_is_added(cast: Cast) -> None:
     led = client.get(factors.confirm_address("/admin/tokens/"))["location"]
     assert led == f"{reverse('own_factors')}?next=%2Fadmin%2Ftokens%2F"
     assert 'href="/admin/tokens/"' in client.get(led).content.decode()
+
+
+def test_the_command_resets_who_is_named(cast: Cast) -> None:
+    enroll(cast.rita)
+    out = StringIO()
+    call_command("reset_factors", "Rita@acme.test", stdout=out)
+    assert "signed out everywhere" in out.getvalue()
+    removed = Entry.objects.filter(type="workspaces.factor.removed")
+    assert {row.actor.partition(":")[0] for row in removed} == {"cli"}
+    for email in ("rita@acme.test", "nobody@acme.test"):
+        with pytest.raises(CommandError):
+            call_command("reset_factors", email)

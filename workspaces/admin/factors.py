@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import authenticate
 from django.core import signing
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.envelopes import SealedOtherwise
-from workspaces import factors, sessions, sso
+from workspaces import factors, passkeys, sessions, sso
 from workspaces.access.admin import actor_in, person_of
 from workspaces.access.pages import signed_in_page
 
@@ -57,6 +57,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "Your sign-in",
         factors=[described(row) for row in rows if row is not codes],
         has_app=any(row.type == factors.Type.TOTP for row in rows),
+        takes_passkeys=passkeys.available(),
         codes=codes,
         codes_left=len(codes.data["codes"]) if codes else 0,
         has_password=person.has_usable_password(),
@@ -107,6 +108,27 @@ def add_app(request: HttpRequest) -> HttpResponse:
         problem=problem,
         then=sessions.inside(request.POST.get("next", ""), ""),
     )
+
+
+@signed_in_page
+@require_POST
+def add_passkey(request: HttpRequest) -> HttpResponse:
+    """Without the browser's answer: what it needs to make a passkey. With it: the passkey is the person's."""
+    person = person_of(request)
+    if led := to_confirm(request):
+        return led
+    answer = request.POST.get("passkey", "")
+    try:
+        if not answer:
+            return JsonResponse(passkeys.offer(request.session, person))
+        name = request.POST.get("name", "")
+        codes = passkeys.enroll(request.session, person, name=name, answer=answer, actor=actor_in(request))
+    except factors.FactorRefused as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(reverse("own_factors"))
+    factors.remember(request.session, passkeys.of(person)[-1])
+    messages.success(request, "Your passkey is set up. You are asked for it, or a code, when you sign in.")
+    return after_enrolling(request, codes)
 
 
 def after_enrolling(request: HttpRequest, codes: list[str]) -> HttpResponse:
@@ -168,6 +190,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         asks_password=not sessions.is_new(request),
         has_password=person.has_usable_password(),
         has_factor=has_one,
+        has_passkey=passkeys.available() and bool(passkeys.of(person)),
         problem=problem,
         again=sso.start_address(request.get_full_path()),
         sso_name=sso.name(),
@@ -196,7 +219,7 @@ def wrong_code(request: HttpRequest) -> str:
     if not factors.has_second_factor(person):
         return ""
     try:
-        factor = factors.use_code(person, request.POST.get("code", ""), purpose="confirm")
+        factor = passkeys.shown(request.POST, request.session, person, purpose="confirm")
     except factors.TooManyCodes as refusal:
         return str(refusal)
     if factor is None:
