@@ -15,7 +15,7 @@ import orjson
 from django.db import Error
 from django.db.models import F, OuterRef, Q, Subquery
 
-from audit import destinations, folders, formats, log, owed, streams, webhooks
+from audit import chat, destinations, folders, formats, log, owed, streams, webhooks
 from audit.destinations import Answer, NotAllowed, Unreachable
 from audit.exports import lines
 from audit.formats import Line
@@ -30,6 +30,7 @@ FIRST_RETRY, LONGEST_RETRY = 5.0, 3600.0  # seconds
 UNFIT = frozenset({400, 413, 415, 422})  # answers that are about what was sent
 GONE = 410
 CROWD = 8
+LOOKED_THROUGH = 10_000  # entries among which a turn looks for those of a stream's types
 SYSTEM = "system"
 
 
@@ -75,9 +76,13 @@ def by_webhook(cursor: StreamCursor, now: datetime) -> None:
     """Send the cursor's batch. Raises Unreachable, NotAllowed, StreamRefused and Refused where it is to be tried
     again."""
     stream = cursor.stream
-    batch = batch_of(cursor)
+    until, types = reach(cursor), streams.types_of(stream)
+    batch = batch_of(cursor, until, types)
+    if not batch and types is not None and cursor.batch_end is None:  # nothing that it sends
+        note(cursor, next=until, due=now, lease_until=None)
+        return
     if not batch:  # pruned meanwhile
-        move(cursor, now, next=cursor.batch_end or log.newest(stream.log_id))
+        move(cursor, now, next=until)
         return
     end = batch[-1].index + 1
     if cursor.batch_end != end:
@@ -98,13 +103,22 @@ def by_webhook(cursor: StreamCursor, now: datetime) -> None:
         move(cursor, now, next=end)
 
 
-def batch_of(cursor: StreamCursor) -> list[Line]:
-    """The entries that are next: those that were tried before, or as many as a message holds."""
+def reach(cursor: StreamCursor) -> int:
+    """Before which index a turn ends at the latest."""
     end = cursor.batch_end or log.newest(cursor.stream.log_id)
-    rows = Entry.objects.filter(log_id=cursor.stream.log_id, index__gte=cursor.next, index__lt=end)
-    chosen, size = list(rows.order_by("index").values_list("index", flat=True)[:BATCH]), 0
+    limited = cursor.batch_end is None and streams.types_of(cursor.stream) is not None
+    return min(end, cursor.next + LOOKED_THROUGH) if limited else end
+
+
+def batch_of(cursor: StreamCursor, until: int, types: list[str] | None) -> list[Line]:
+    """The entries that are next: those that were tried before, or as many as a message holds."""
+    stream = cursor.stream
+    only = {} if types is None else {"type__in": types}
+    rows = Entry.objects.filter(log_id=stream.log_id, index__gte=cursor.next, index__lt=until, **only)
+    most = chat.MOST if stream.format == Stream.Format.CHAT else BATCH
+    chosen, size = list(rows.order_by("index").values_list("index", flat=True)[:most]), 0
     batch: list[Line] = []
-    for line in lines(cursor.stream.log, cursor.next, chosen[-1] + 1) if chosen else ():
+    for line in lines(stream.log, cursor.next, chosen[-1] + 1, **only) if chosen else ():
         size += len(line.body)
         if batch and cursor.batch_end is None and size > MESSAGE:
             break
@@ -114,7 +128,8 @@ def batch_of(cursor: StreamCursor) -> list[Line]:
 
 def post(stream: Stream, batch: list[Line], now: datetime) -> Answer:
     """One message of these entries."""
-    body, kind = formats.message(stream.format, batch)
+    is_chat = stream.format == Stream.Format.CHAT
+    body, kind = chat.message(stream.log_id, batch) if is_chat else formats.message(stream.format, batch)
     message = f"msg_{stream.log.uuid.hex}_{batch[0].index}_{batch[-1].index + 1}"
     return send(stream, message, body, kind, now)
 
@@ -199,13 +214,20 @@ def send_test(payload: dict[str, Any]) -> str | None:
         if stream.kind == Stream.Kind.FILE:
             result = f"The file can be written: {folders.probe(stream)}"
         else:
-            body = orjson.dumps({"type": "countersign.test", "timestamp": log.stamp(now), "data": {}})
             message = f"msg_test_{secrets.token_hex(8)}"
-            result = told(send(stream, message, body, "application/json", now))
+            result = told(send(stream, message, *body_of_test(stream, now), now))
     except (Unreachable, NotAllowed, streams.StreamRefused, folders.NotOurs, OSError) as error:
         result = printable(str(error))
     StreamCursor.objects.filter(pk=stream.pk).update(tested_at=now, test_result=result[:300])
     return f"{stream.public_id}: {result}"
+
+
+def body_of_test(stream: Stream, now: datetime) -> tuple[bytes, str]:
+    """What is sent to try a webhook, and its media type."""
+    if stream.format == Stream.Format.CHAT:
+        return chat.trial(log.stamp(now))
+    body = {"type": "countersign.test", "timestamp": log.stamp(now), "data": {}}
+    return orjson.dumps(body), "application/json"
 
 
 def send_dead_letters(payload: dict[str, Any]) -> str | None:

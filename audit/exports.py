@@ -247,8 +247,8 @@ def write_batch(export: Export, file: BinaryIO) -> bool:
     return until < export.end
 
 
-def lines(of: Log, first: int, end: int, **only: str) -> Iterator[formats.Line]:
-    """The entries of a log from ``first`` until before ``end``, those that have these texts in their columns."""
+def lines(of: Log, first: int, end: int, **only: Any) -> Iterator[formats.Line]:
+    """The entries of a log from ``first`` until before ``end``, those whose columns are so."""
     rows = Entry.objects.filter(log=of, index__gte=first, index__lt=end, **only).order_by("index")
     origin = log.in_epoch(of.origin, of.epoch)
     for index, body, leaf in rows.values_list("index", "body", "leaf").iterator(chunk_size=200):

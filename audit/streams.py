@@ -4,6 +4,7 @@ A stream is configuration: every change of one is an entry. Who may change them 
 which owners and compliance officers hold together) is asked by who calls.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +13,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from audit import destinations, envelopes, keys, log, owed, webhooks
+from audit import chat, destinations, envelopes, keys, log, owed, registry, webhooks
 from audit.models import Head, Owed, Stream, StreamCursor
 
 TEST, AGAIN = "audit.stream.test", "audit.stream.again"
 MOST = 20  # streams of a log
+MOST_TYPES = 50
 LONGEST_NAME = 100
 Kind, Format = Stream.Kind, Stream.Format
 
@@ -35,15 +37,21 @@ def create(
     actor: str,
     url: str = "",
     format: str = Format.JSONL,
+    types: Sequence[str] = (),
     from_start: bool = False,
 ) -> tuple[Stream, str]:
     """A new stream and its secret as it is shown this once (empty for a file). It begins with the next entry, or
-    ``from_start``. Raises StreamRefused, NotAllowed."""
+    ``from_start``, and sends entries of ``types`` only, if any are given. Raises StreamRefused, NotAllowed."""
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise StreamRefused(f"Give the stream a name of at most {LONGEST_NAME} characters.")
     if kind not in Kind.values or format not in Format.values:
         raise StreamRefused("There is no such kind or format of stream.")
+    if format == Format.CHAT and kind != Kind.WEBHOOK:
+        raise StreamRefused("Messages for a chat tool go to its incoming webhook, not into a file.")
+    if types and kind != Kind.WEBHOOK:
+        raise StreamRefused("A file holds every entry, since it says itself how far it is; limit a webhook.")
+    types = judged_types(types, format)
     if kind == Kind.WEBHOOK:
         destinations.judged(url)
     elif url or not settings.STREAM_FOLDER:
@@ -55,7 +63,7 @@ def create(
     with log.write(log_id) as entries:
         if Stream.objects.filter(log_id=log_id).count() >= MOST:
             raise StreamRefused(f"A log has at most {MOST} streams; remove one first.")
-        stream = Stream(log_id=log_id, name=name, kind=kind, url=url, format=format)
+        stream = Stream(log_id=log_id, name=name, kind=kind, url=url, format=format, types=types)
         stream.secret = seal(stream, secret)
         try:
             with transaction.atomic():
@@ -67,6 +75,39 @@ def create(
         StreamCursor.objects.create(stream=stream, next=first, due=entries.now)
         entries.record("audit.stream.created", actor=actor, saved=[stream], outcome=kind, data=naming(stream))
     return stream, webhooks.shown(secret) if secret else ""
+
+
+def judged_types(types: Sequence[str], format: str) -> list[str]:
+    """The types that a stream is limited to, each once. Raises StreamRefused for what no entry is, and for what
+    is not told in chats."""
+    chosen = sorted({each.strip() for each in types if each.strip()})
+    if len(chosen) > MOST_TYPES:
+        raise StreamRefused(f"Name at most {MOST_TYPES} types of entries.")
+    for each in chosen:
+        found = named(each)
+        if not found:
+            raise StreamRefused(
+                f"No entry is of the type {each[:LONGEST_NAME]!r}; docs/concepts/entries.md has them."
+            )
+        if format == Format.CHAT and not found & chat.tellers.keys():
+            raise StreamRefused(f"Chats are told of approvals only: {', '.join(sorted(chat.tellers))}.")
+    return chosen
+
+
+def named(pattern: str) -> set[str]:
+    """The types that a name stands for: itself, or all that begin as it does before a last ``*``."""
+    if pattern.endswith(".*"):
+        return {each for each in registry.entry_types if each.startswith(pattern[:-1])}
+    return {pattern} & registry.entry_types.keys()
+
+
+def types_of(stream: Stream) -> list[str] | None:
+    """The types of the entries that a stream sends; None for all."""
+    chosen = set().union(*(named(each) for each in stream.types)) if stream.types else None
+    if stream.format == Format.CHAT:
+        told = set(chat.tellers)
+        chosen = told if chosen is None else chosen & told
+    return None if chosen is None else sorted(chosen)
 
 
 def pause(stream: Stream, *, actor: str) -> None:
@@ -116,7 +157,8 @@ def remove(stream: Stream, *, actor: str) -> None:
 
 def naming(stream: Stream) -> dict[str, Any]:
     """Which stream an entry is about."""
-    return {"stream": stream.public_id, "format": stream.format}
+    told = {"stream": stream.public_id, "format": stream.format}
+    return {**told, "types": stream.types} if stream.types else told
 
 
 def ask_for_test(stream: Stream) -> None:

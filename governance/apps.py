@@ -10,7 +10,9 @@ class GovernanceConfig(AppConfig):
         from audit import bundles, exports, owed
         from governance import (
             access_requests,
+            announcements,
             approvals,
+            asking,
             callbacks,
             campaigns,
             enactments,
@@ -33,6 +35,7 @@ class GovernanceConfig(AppConfig):
         )
 
         kinds.register()
+        announcements.register()
         second_person.register()
         bundles.contributor(policies.in_bundle)
         exports.maker(exports.Kind.PACK)(packs.make)
@@ -44,7 +47,8 @@ class GovernanceConfig(AppConfig):
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)
         owed.periodic(erasure.resume_held)
-        owed.performer(approvals.REMIND)(mail.mail_reviewer)
+        owed.performer(approvals.REMIND)(mail.remind_reviewer)
+        owed.performer(asking.UNREACHABLE)(mail.mail_unreachable)
         owed.performer(approvals.TIDY)(approvals.tidy)
         owed.performer(approvals.RECHECK)(sweeps.recheck)
         owed.periodic(sweeps.expire_due)

@@ -23,6 +23,7 @@ class Stream(models.Model):
         JSONL = "jsonl", "Entries as JSON lines"
         OCSF = "ocsf", "OCSF API Activity"
         CLOUDEVENTS = "cloudevents", "CloudEvents 1.0"
+        CHAT = "chat", "Messages for a chat tool"
 
     public_id = models.CharField(max_length=40, unique=True, default=stream_id, editable=False)
     log = models.ForeignKey(Log, models.PROTECT, related_name="streams")
@@ -30,6 +31,9 @@ class Stream(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     url = models.CharField(max_length=2000, blank=True, help_text="Where a webhook goes.")
     format = models.CharField(max_length=12, choices=Format, default=Format.JSONL)
+    types = models.JSONField(
+        default=list, help_text="Only entries of these types, of which a last part may be *; of all if empty."
+    )
     secret = models.BinaryField(default=bytes, help_text="A webhook's, sealed under the installation's key.")
     paused = models.BooleanField(default=False)
 

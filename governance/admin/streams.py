@@ -34,6 +34,9 @@ class StreamForm(forms.Form):
     sink = forms.ChoiceField(choices=Stream.Kind.choices, label="To")
     url = forms.CharField(max_length=2000, required=False, label="Address of the webhook (https)")
     format = forms.ChoiceField(choices=Stream.Format.choices, label="Form")
+    types = forms.CharField(
+        max_length=2000, required=False, label="Only these types of entries, with spaces between; all if empty"
+    )
     from_start = forms.BooleanField(required=False, label="From the log's first entry, not the next")
 
 
@@ -90,6 +93,7 @@ def create(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             kind=values["sink"],
             url=values["url"].strip() if values["sink"] == Stream.Kind.WEBHOOK else "",
             format=values["format"],
+            types=values["types"].replace(",", " ").split(),
             from_start=values["from_start"],
             actor=actor_in(request),
         )

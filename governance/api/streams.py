@@ -33,6 +33,12 @@ class StreamDocument(Exact):
         help_text="Of a webhook: https. It is shown without its query, and to who may not change it, without its path.",
     )
     format = serializers.ChoiceField(Stream.Format.choices, default=Stream.Format.JSONL)
+    types = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        max_length=streams.MOST_TYPES,
+        default=list,
+        help_text="Send entries of these types only; governance.approval.* stands for all that begin so. All if empty.",
+    )
     from_start = serializers.BooleanField(
         write_only=True, default=False, help_text="From the first entry of the log, not the next."
     )
@@ -104,6 +110,7 @@ class Streams(StreamRows, CreateModelMixin, Listing):
             kind=values["kind"],
             url=values["url"],
             format=values["format"],
+            types=values["types"],
             from_start=values["from_start"],
             actor=self.actor,
         )
