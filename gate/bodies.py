@@ -8,7 +8,15 @@ from typing import Any
 
 from audit import canonical, secrets
 from audit.canonical import ParseError
-from governance.requests import Caller, CheckRequest, OutcomeReport, Problem
+from governance.requests import (
+    AccessWish,
+    ApprovalCancel,
+    ApprovalReply,
+    Caller,
+    CheckRequest,
+    OutcomeReport,
+    Problem,
+)
 from workspaces.schemas import complete
 
 Fields = Mapping[str, tuple[type[Any], int]]
@@ -23,10 +31,22 @@ OUTCOME_FIELDS: Fields = {
     "changes": (list, 0),
     "cost_usd": (str, 40),
 }
+CANCEL_FIELDS: Fields = {"reason": (str, 2000)}
+REPLY_FIELDS: Fields = {"text": (str, 2000)}
+ACCESS_FIELDS: Fields = {
+    "tool": (str, 200), "resource": (str, 4000), "action": (str, 20), "reason": (str, 2000), "hours": (int, 0),
+}  # fmt: skip
+FREE = ("reason", "summary", "text")  # what is prose may have several lines
 NAMED = ("tool", "session", "call_id", "on_behalf_of")
 SHORTEST_SECRET = 14  # characters; a card's number
 STATUSES = ("running", "succeeded", "failed", "skipped")
-NAMES = {str: "a string", dict: "an object", list: "an array", bool: "true or false"}
+NAMES = {
+    str: "a string",
+    dict: "an object",
+    list: "an array",
+    bool: "true or false",
+    int: "a whole number",
+}
 AMOUNT = re.compile(r"\d{1,6}(\.\d{1,9})?")  # as nano-dollars it fits a JSON number
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NANOS = 10**9
@@ -69,7 +89,7 @@ def parse_fields(raw: bytes, fields: Fields) -> dict[str, Any]:
 
 def is_bad_text(text: str, longest: int, field: str) -> bool:
     """Whether a text is too long for its field, or has control characters where a name stands."""
-    return len(text) > longest or (field not in ("reason", "summary") and bool(CONTROL.search(text)))
+    return len(text) > longest or (field not in FREE and bool(CONTROL.search(text)))
 
 
 def nanos(text: str, field: str) -> int:
@@ -175,3 +195,28 @@ def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:
         told=told,
         cost_nanos=nanos(cost, "cost_usd") if cost is not None else None,
     )
+
+
+def parse_cancel(raw: bytes, caller: Caller, approval: str) -> ApprovalCancel:
+    """That the agent takes back what it asked for. Raises Refused."""
+    body = parse_fields(raw or b"{}", CANCEL_FIELDS)
+    return ApprovalCancel(caller, approval, secrets.withhold(body.get("reason", ""))[0])
+
+
+def parse_reply(raw: bytes, caller: Caller, approval: str) -> ApprovalReply:
+    """The agent's answer to a reviewer's question. Raises Refused."""
+    body = parse_fields(raw, REPLY_FIELDS)
+    if not body.get("text", "").strip():
+        raise Refused(400, "missing_field", "The field 'text' is missing; answer what the reviewer asked.")
+    return ApprovalReply(caller, approval, secrets.withhold(body["text"])[0])
+
+
+def parse_access_request(raw: bytes, caller: Caller) -> AccessWish:
+    """That the agent asks for what it was denied. Raises Refused."""
+    body = parse_fields(raw, ACCESS_FIELDS)
+    for name in ("tool", "reason"):
+        if not body.get(name):
+            raise Refused(400, "missing_field", f"The field {name!r} is missing; people decide by it.")
+    refuse_secret_names(body)
+    body["reason"] = secrets.withhold(body["reason"])[0]
+    return AccessWish(caller, **body)

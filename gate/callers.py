@@ -61,8 +61,8 @@ class Callers:
         self.known.clear()
         self.buckets.clear()
 
-    def take(self, caller: Caller) -> bool:
-        """Take a token of the caller's bucket; False when it is empty."""
+    def take(self, caller: Caller, cost: int = 1) -> bool:
+        """Take tokens of the caller's bucket; False when it has not so many, nor is full."""
         now = time.monotonic()
         bucket = self.buckets.get(caller.digest)
         if bucket is None:
@@ -71,10 +71,10 @@ class Callers:
                 self.buckets.popitem(last=False)
         bucket.tokens = min(self.burst, bucket.tokens + (now - bucket.at) * self.rate)
         bucket.at = now
-        if bucket.tokens < 1:
+        if bucket.tokens < min(cost, self.burst):
             bucket.refused += 1
             return False
-        bucket.tokens -= 1
+        bucket.tokens -= cost
         return True
 
     def to_note(self, caller: Caller) -> int:

@@ -16,15 +16,20 @@ import msgspec
 from audit import log, receipts
 from audit.notes import Signer
 from billing.budgets import Ledger
-from governance import inquiries, reports, snapshot
+from governance import appeals, inquiries, reports, snapshot
 from governance.decide import Facts, Question, Verdict, decide
 from governance.memory import Memory, counter_key
-from governance.pending import open_approval
+from governance.pending import wait_for_people
+from governance.presented import NOTHING, Lifting, find
 from governance.recall import Answered, Recall
 from governance.records import Draft, Records
 from governance.requests import (
+    AccessQuery,
+    AccessWish,
     Answer,
+    ApprovalCancel,
     ApprovalQuery,
+    ApprovalReply,
     Caller,
     CheckRequest,
     OutcomeReport,
@@ -140,10 +145,7 @@ class Batch:
         if problem := judge_key(request.caller, agent, self.now):
             return problem
         self.records.note_key_use(agent.keys[request.caller.prefix].id)
-        handler: Callable[[AgentEntry, Any], Answer | Draft | Answered] = self.handlers[
-            type(request)
-        ].__get__(self)
-        return handler(agent, request)
+        return HANDLERS[type(request)](self, agent, request)
 
     def epoch(self, agent: AgentEntry) -> int:
         """What stored answers and approvals must have been given under to still count."""
@@ -165,58 +167,51 @@ class Batch:
         call = (
             self.recall.calls.get((agent.id, request.session, request.call_id)) if request.call_id else None
         )
-        presented = request.approval
+        named, edited = request.approval, False
         if call is not None:
-            if not hmac.compare_digest(call.digest, request.digest):
+            edited = not hmac.compare_digest(call.digest, request.digest)
+            if edited and not self.recall.is_edited(call.approval, named):
                 return CALL_ID_REUSED
-            other = call.approval and presented and presented != call.approval
-            if self.recall.is_open(call, epoch) and not other:
+            other = call.approval and named and named != call.approval
+            if not edited and self.recall.is_open(call, epoch) and not other:
                 return call
-            presented = presented or call.approval
-        draft = self.decide(agent, request, presented, epoch)
-        self.remember(agent, request, draft, epoch)
+            named = named or call.approval
+        draft = self.decide(agent, request, named)
+        # The name stays with the approval: what is not the call that it is for, perhaps edited, does not take it.
+        mismatch = call is not None and draft.code == "approval_mismatch"
+        self.remember(agent, request, draft, epoch, named=not mismatch)
         return draft
 
-    def decide(self, agent: AgentEntry, request: CheckRequest, presented: str, epoch: int) -> Draft:
-        """Judge anew, hold money, open an approval where people are needed, and append the entry."""
-        question, facts = self.pose(agent, request)
-        verdict = decide(question, facts)
-        waiting = None
-        if verdict.decision == "pending" and presented:
-            refused = self.why_refused(agent, request, verdict, presented, epoch)
-            if refused == "pending":
-                waiting = self.recall.approvals[presented]
-            else:
-                lifted = frozenset(() if refused else self.recall.approvals[presented].lifts)
-                facts = replace(facts, lifted=lifted, refused=refused)
-                verdict = decide(question, facts)
+    def decide(self, agent: AgentEntry, request: CheckRequest, named: str) -> Draft:
+        """Judge anew, hold money, open an approval where people are needed, and append the entry. ``named``: the
+        approval that the call presents, or that its call_id stands for."""
+        verdict, facts, lifting = self.judge(agent, request, named)
         decision = f"dec_{secrets.token_hex(16)}"
         cost = self.reserve(agent, request, verdict, decision)
         seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16], labels=facts.labels)
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
         self.records.tell_budget(draft, cost, self.ledger.remaining(agent.id, request.session))
-        if verdict.decision == "pending" and waiting is None:
-            waiting = open_approval(self, agent, request, verdict, draft)
-        if waiting is not None:
-            self.records.attach(draft, waiting)
+        if verdict.decision == "pending":
+            waiting = lifting.waiting or wait_for_people(self, agent, request, verdict, draft)
+            if waiting is not None:
+                self.records.attach(draft, waiting)
         if verdict.decision == "allow":
-            self.take_effect(agent, request, verdict, draft, presented)
+            self.take_effect(agent, request, verdict, draft, lifting)
         self.records.append(draft)
         return draft
 
-    def why_refused(
-        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, presented: str, epoch: int
-    ) -> str:
-        """Why the presented approval does not lift what this call needs lifted; "" when it does."""
-        refused = self.recall.why_refused(presented, agent.id, epoch)
-        if refused in ("", "pending"):
-            approval = self.recall.approvals[presented]
-            if not hmac.compare_digest(approval.binding, self.records.binding(agent, request, verdict)):
-                return "approval_mismatch"
-            # Whom a call is made for may not review it: an approval is for the person it was asked for, or nobody.
-            if self.recall.principal(agent.id, request.on_behalf_of) != approval.on_behalf_of_id:
-                return "approval_mismatch"
-        return refused
+    def judge(self, agent: AgentEntry, request: CheckRequest, named: str) -> tuple[Verdict, Facts, Lifting]:
+        """The verdict, and what was found that lifts the objections of rules that ask."""
+        question, facts = self.pose(agent, request)
+        verdict = decide(question, facts)
+        if verdict.decision != "pending":
+            return verdict, facts, NOTHING
+        lifting = find(self, agent, request, verdict, named)
+        if lifting.lifted or lifting.refused:
+            facts = replace(facts, lifted=lifting.lifted, refused=lifting.refused)
+            verdict = decide(question, facts)
+            lifting.explain(verdict)
+        return verdict, facts, lifting
 
     def pose(self, agent: AgentEntry, request: CheckRequest) -> tuple[Question, Facts]:
         """The question and the facts of one check."""
@@ -289,7 +284,7 @@ class Batch:
         return max(declared or 0, request.estimated_nanos or 0)
 
     def take_effect(
-        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft, presented: str
+        self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft, lifting: Lifting
     ) -> None:
         """An allowed call counts: in limits, in the session, and against the approval that it used."""
         workspace = self.snapshot.workspace_id
@@ -298,13 +293,13 @@ class Batch:
             self.memory.count(key, rule.window, amount)
         self.memory.note_allowed(agent.id, request.session, request.tool, verdict.labels)
         if verdict.lifted or verdict.supervision_lifted:
-            approval = self.recall.approvals[presented]
-            approval.used_by = draft.decision
-            draft.entry["data"]["used_approval"] = presented
-            self.records.used_approvals.append(approval)
+            lifting.use(self, draft)
 
-    def remember(self, agent: AgentEntry, request: CheckRequest, draft: Draft, epoch: int) -> None:
-        """Keep the answer under its call id and its idempotency key, for the next member of the batch too."""
+    def remember(
+        self, agent: AgentEntry, request: CheckRequest, draft: Draft, epoch: int, *, named: bool
+    ) -> None:
+        """Keep the answer under its idempotency key and, if it is ``named`` so, its call id, for the next member of the
+        batch too."""
         if not (request.idempotency_key or request.call_id):
             return
         until = draft.open_until or self.now
@@ -316,15 +311,14 @@ class Batch:
             )
             self.recall.keys[agent.id, request.idempotency_key] = answered
             self.records.keys[agent.id, request.idempotency_key] = answered
-        if request.call_id:
+        if request.call_id and named:
             key = agent.id, request.session, request.call_id
             call = Answered(request.digest, draft.decision, draft.approval, epoch, draft, self.now, until)
             self.recall.calls[key] = self.records.calls[key] = call
 
     def simulate(self, agent: AgentEntry, request: CheckRequest) -> Draft:
         """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
-        question, facts = self.pose(agent, request)
-        verdict = decide(question, facts)
+        verdict, facts, _ = self.judge(agent, request, request.approval)
         if verdict.decision == "allow":
             shortage = self.ledger.check(agent.id, request.session, self.cost(request))
             if shortage:
@@ -335,31 +329,32 @@ class Batch:
         self.records.append(draft)
         return draft
 
-    def report(self, agent: AgentEntry, request: OutcomeReport) -> Answer:
-        return reports.report(self.entries, agent, request)
 
-    def throttle(self, agent: AgentEntry, request: ThrottleNote) -> Answer:
-        self.entries.append(
-            "governance.check.throttled",
-            actor=f"agent:{agent.public_id}",
-            agent=agent.public_id,
-            data={"count": request.count},
-        )
-        return b""
+def report(batch: Batch, agent: AgentEntry, request: OutcomeReport) -> Answer:
+    return reports.report(batch.entries, agent, request)
 
-    def tell_standing(self, agent: AgentEntry, request: StandingQuery) -> Answer:
-        return inquiries.standing(self, agent)
 
-    def tell_approval(self, agent: AgentEntry, request: ApprovalQuery) -> Answer:
-        return inquiries.approval(agent, request.approval, self.now)
+def throttle(batch: Batch, agent: AgentEntry, request: ThrottleNote) -> Answer:
+    batch.entries.append(
+        "governance.check.throttled",
+        actor=f"agent:{agent.public_id}",
+        agent=agent.public_id,
+        data={"count": request.count},
+    )
+    return b""
 
-    handlers = {
-        CheckRequest: check,
-        OutcomeReport: report,
-        ThrottleNote: throttle,
-        StandingQuery: tell_standing,
-        ApprovalQuery: tell_approval,
-    }
+
+HANDLERS: dict[type, Callable[[Batch, AgentEntry, Any], Answer | Draft | Answered]] = {
+    CheckRequest: Batch.check,
+    OutcomeReport: report,
+    ThrottleNote: throttle,
+    StandingQuery: inquiries.standing,
+    ApprovalQuery: inquiries.approval,
+    ApprovalCancel: appeals.cancel,
+    ApprovalReply: appeals.reply,
+    AccessWish: appeals.request_access,
+    AccessQuery: appeals.access_request,
+}
 
 
 def judge_key(caller: Caller, agent: AgentEntry, now: datetime) -> Problem | None:

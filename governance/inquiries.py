@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from audit.details import read_detail
+from audit.details import read_detail, read_details
 from audit.log import stamp
 from billing.budgets import dollars
 from governance.decide import in_force
 from governance.models import Approval
-from governance.requests import Answer, Problem
+from governance.requests import Answer, ApprovalCancel, ApprovalQuery, ApprovalReply, Problem, StandingQuery
 from governance.rules import Effect
 from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 NO_APPROVAL = Problem(404, "not_found", "This agent asked for no such approval; check the id.")
 
 
-def approval(agent: AgentEntry, public_id: str, now: datetime) -> Answer:
-    """One approval as its agent sees it: status, deadline, and the reviewers' words once it is settled."""
-    row = Approval.objects.filter(public_id=public_id, agent_id=agent.id).select_related("workspace").first()
-    if row is None:
-        return NO_APPROVAL
-    return msgspec.json.encode(approval_view(row, now))
+def approval(
+    batch: "Batch", agent: AgentEntry, request: ApprovalQuery | ApprovalCancel | ApprovalReply
+) -> Answer:
+    """One approval as its agent sees it: what became of it, what was asked about it, and what it is for now."""
+    row = approval_of(agent, request.approval)
+    return NO_APPROVAL if row is None else msgspec.json.encode(approval_view(row, batch.now))
+
+
+def approval_of(agent: AgentEntry, public_id: str) -> Approval | None:
+    """The agent's own approval of this id."""
+    rows = Approval.objects.filter(public_id=public_id, agent_id=agent.id)
+    return rows.select_related("workspace", "agent").first()
 
 
 def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
@@ -38,20 +44,47 @@ def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": row.public_id,
         "status": str(status),
+        "version": row.version,
         "decision": row.decision,
         "tool": row.tool,
+        "created": stamp(row.created),
         "expires_at": stamp(row.expires_at),
         "settled_at": stamp(row.settled_at) if row.settled_at else None,
         "used": bool(row.used_by),
+        "reachable": row.unreachable_since is None,
+        "questions": questions(row),
+        "edited": row.edit_index is not None,
         "comments": [],
     }
+    if row.edit_index is not None:
+        edit = read_detail(row.workspace.log_id, row.edit_index)
+        view |= {name: edit.get(name) for name in ("arguments", "resources", "changes")}
     if row.settled_at is not None:
         details = [read_detail(row.workspace.log_id, vote.entry_index) for vote in row.votes.order_by("pk")]
         view["comments"] = [detail["comment"] for detail in details if detail.get("comment")]
     return view
 
 
-def standing(batch: "Batch", agent: AgentEntry) -> Answer:
+def questions(approval: Approval) -> list[dict[str, Any]]:
+    """What reviewers asked the agent, the oldest first; answered is what the agent said something after."""
+    rows = list(approval.remarks.order_by("pk").values_list("entry_index", "person_id", "created"))
+    if not rows:
+        return []
+    answered = max((index for index, person, _ in rows if person is None), default=-1)
+    texts = dict(read_details(approval.workspace.log_id, [index for index, person, _ in rows if person]))
+    return [
+        {
+            "id": index,
+            "text": texts.get(index, {}).get("text", ""),
+            "asked_at": stamp(created),
+            "answered": index < answered,
+        }
+        for index, person, created in rows
+        if person is not None
+    ]
+
+
+def standing(batch: "Batch", agent: AgentEntry, request: StandingQuery) -> Answer:
     """The agent's own standing, permissions in force, budgets left, and tools that would ask a person."""
     current = batch.snapshot
     tools = [name for name, tool in current.tools.items() if in_force(agent.tools, tool.id, batch.now)]

@@ -1,7 +1,8 @@
 """Turning a verdict that needs people into an approval, inside admission's transaction."""
 
+import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +25,60 @@ GROUP = "group:"
 SUPERVISION_REVIEW = Review(reviewers=(), quorum=1)
 
 
-def open_approval(
+def wait_for_people(
     batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft
 ) -> Approval | None:
-    """Open an approval for a pending verdict; returns it, or None after turning the verdict into a denial."""
-    open_now = Approval.objects.filter(agent_id=agent.id, status="pending", expires_at__gt=batch.now).count()
-    open_now += sum(ask.agent_id == agent.id for ask in batch.records.asks)
-    if open_now >= MOST_OPEN:
-        message = f"{MOST_OPEN} calls of this agent wait for people already; wait until some were answered."
-        verdict.decision, verdict.code = "deny", "too_many_pending"
-        verdict.reasons = [{"code": "too_many_pending", "effect": "deny", "message": message}]
-        draft.entry["data"]["facts"]["waiting"] = open_now
-        batch.records.retell(draft, verdict)
+    """What a pending verdict waits for: an approval that was asked for before for this very call, or a new one. None
+    after turning the verdict into a denial, since too many calls of the agent wait already."""
+    waiting = batch.records.waiting_of(agent.id, batch.epoch(agent))
+    ask = asked(batch, agent, request, verdict, draft)
+    for known in waiting:
+        if is_same(known, ask):
+            batch.records.asks_again[known.public_id] += 1
+            draft.entry["data"]["folded"] = True
+            return batch.recall.approvals.setdefault(known.public_id, known)
+    most = agent.most_waiting or MOST_OPEN
+    if len(waiting) >= most:
+        refuse(batch, agent, verdict, draft, most)
         return None
+    ask = replace(
+        ask,
+        requirements=requirements(
+            batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised
+        ),
+    )
+    batch.records.asks.append(ask)
+    approval = batch.recall.approvals[ask.public_id] = approval_of(ask)
+    waiting.append(approval)
+    return approval
+
+
+def is_same(known: Approval, ask: Ask) -> bool:
+    """Whether an approval that waits would lift all that is asked for, for this very call and the same person."""
+    return (
+        hmac.compare_digest(known.binding, ask.binding)
+        and known.on_behalf_of_id == ask.on_behalf_of_id
+        and set(ask.lifts) <= set(known.lifts)
+    )
+
+
+def refuse(batch: "Batch", agent: AgentEntry, verdict: Verdict, draft: Draft, most: int) -> None:
+    """Turn a verdict into a denial, and count that for people: one line, however many there are."""
+    message = f"{most} calls of this agent wait for people already; wait until some were answered."
+    verdict.decision, verdict.code = "deny", "too_many_pending"
+    verdict.reasons = [{"code": "too_many_pending", "effect": "deny", "message": message}]
+    draft.entry["data"]["facts"]["waiting"] = most
+    batch.records.overflows[agent.id] += 1
+    batch.records.retell(draft, verdict)
+
+
+def asked(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft) -> Ask:
+    """What people would be asked, without whom."""
     tool = batch.snapshot.tools[request.tool].compiled.declaration
     seconds = min(
         (review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in
     )
-    ask = Ask(
+    return Ask(
         public_id=public_id("apr"),
         workspace_id=batch.snapshot.workspace_id,
         agent_id=agent.id,
@@ -50,20 +87,17 @@ def open_approval(
         action=verdict.action,
         risk=tool.risk.value,
         session=request.session,
+        key=request.caller.prefix,
         binding=batch.records.binding(agent, request, verdict),
+        policy=batch.snapshot.policy,
         lifts=[rule.digest for rule in verdict.asks] + [SUPERVISION] * verdict.supervised,
-        requirements=requirements(
-            batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised
-        ),
+        requirements=[],
         on_behalf_of_id=batch.recall.principal(agent.id, request.on_behalf_of),
         epoch=batch.epoch(agent),
         created=batch.now,
         expires_at=batch.now + timedelta(seconds=seconds),
         entry_index=batch.entries.head().size + len(batch.entries.head().entries),
     )
-    batch.records.asks.append(ask)
-    approval = batch.recall.approvals[ask.public_id] = approval_of(ask)
-    return approval
 
 
 def review_of(rule: CompiledRule) -> Review:

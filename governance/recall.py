@@ -102,6 +102,11 @@ class Recall:
             return approval is not None and approval.status == Approval.Status.PENDING
         return self.outcomes.get(earlier.decision) == Decision.Outcome.OPEN
 
+    def is_edited(self, approval_id: str, presented: str) -> bool:
+        """Whether a call's own approval is presented, and a reviewer edited it: then the call is another one now."""
+        approval = self.approvals.get(approval_id)
+        return approval is not None and presented == approval_id and approval.edit_index is not None
+
     def why_refused(self, approval_id: str, agent_id: int, epoch: int) -> str:
         """Why a presented approval lifts nothing: a code, ``pending`` while it waits, or "" when it is good."""
         approval = self.approvals.get(approval_id)

@@ -1,5 +1,6 @@
 """What a batch writes down: entries, answers, and the rows by which answers are found again."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.db import connection
+from django.db.models import F
 
 from audit import log
 from audit.log import stamp
@@ -18,7 +20,7 @@ from governance.approvals import open as open_rows
 from governance.binding import binding, call_name
 from governance.decide import Facts, Verdict
 from governance.memory import upsert
-from governance.models import Approval, Call, Decision, Idempotency
+from governance.models import Approval, Call, Decision, Idempotency, Overflow
 from governance.recall import Answered
 from governance.requests import CheckRequest
 from governance.snapshot import Snapshot
@@ -27,6 +29,7 @@ from governance.withholding import Kept, keep
 
 ALLOW_SECONDS = 60
 LEASE = timedelta(minutes=10)
+QUIET = timedelta(hours=1)
 ENTRY_TYPES = {
     "allow": "governance.check.allowed",
     "deny": "governance.check.denied",
@@ -49,6 +52,12 @@ class Draft:
     appended: log.Appended | None = None
     encoded: bytes = b""
 
+    @property
+    def code(self) -> str:
+        """Why it was decided so."""
+        code: str = self.answer["code"]
+        return code
+
     def encode(self) -> bytes:
         """The answer as JSON, its receipt filled in and last in it; the log must have sealed the entry."""
         if not self.encoded:
@@ -69,6 +78,9 @@ class Records:
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     asks: list[Ask] = field(default_factory=list)
     used_approvals: list[Approval] = field(default_factory=list)
+    waiting: dict[int, list[Approval]] = field(default_factory=dict)
+    asks_again: Counter[str] = field(default_factory=Counter)
+    overflows: Counter[int] = field(default_factory=Counter)
     keys: dict[tuple[int, str], Answered] = field(default_factory=dict)
     calls: dict[tuple[int, str, str], Answered] = field(default_factory=dict)
     used_keys: set[int] = field(default_factory=set)
@@ -215,6 +227,17 @@ class Records:
         )
         draft.entry["detail"]["reasons"] = verdict.reasons
 
+    def waiting_of(self, agent_id: int, epoch: int) -> list[Approval]:
+        """The agent's calls that wait for people and still count, those of this batch included. Read at the first
+        pending verdict of an agent: who asks for nothing that needs people pays nothing."""
+        rows = self.waiting.get(agent_id)
+        if rows is None:
+            found = Approval.objects.filter(
+                agent_id=agent_id, status="pending", expires_at__gt=self.entries.now
+            )
+            rows = self.waiting[agent_id] = list(found.filter(epoch=epoch).defer("requirements", "plan"))
+        return rows
+
     def attach(self, draft: Draft, approval: Approval) -> None:
         """Tell in answer and entry which approval the call waits for."""
         draft.approval = approval.public_id
@@ -275,6 +298,20 @@ class Records:
             open_rows(self.asks)
         for approval in self.used_approvals:
             Approval.objects.filter(pk=approval.pk, used_by="").update(used_by=approval.used_by)
+        for public_id, count in self.asks_again.items():
+            Approval.objects.filter(public_id=public_id).update(asks=F("asks") + count)
+        if self.overflows:
+            self.note_overflows()
+
+    def note_overflows(self) -> None:
+        """Count calls that were refused because too many wait; after a quiet hour the count begins anew."""
+        now = self.entries.now
+        for agent_id, count in self.overflows.items():
+            row = Overflow.objects.filter(agent_id=agent_id)
+            if row.filter(last_at__gt=now - QUIET).update(count=F("count") + count, last_at=now):
+                continue
+            if not row.update(count=count, since=now, last_at=now):
+                Overflow.objects.create(agent_id=agent_id, count=count, since=now, last_at=now)
 
     def store_answers(self, cursor: Any) -> None:
         """Answers under their idempotency keys and call ids; a later answer takes an earlier one's place."""

@@ -93,6 +93,44 @@ class ApprovalQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalCancel:
+    """That an agent takes back what it asked for; ``reason`` as the log keeps it."""
+
+    caller: Caller
+    approval: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalReply:
+    """What an agent answers to a reviewer's question; ``text`` as the log keeps it."""
+
+    caller: Caller
+    approval: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessWish:
+    """What an agent was denied, and asks people for; ``reason`` as the log keeps it."""
+
+    caller: Caller
+    tool: str
+    reason: str
+    resource: str = ""
+    action: str = ""
+    hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class AccessQuery:
+    """What became of such a request."""
+
+    caller: Caller
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """An error that is no decision: HTTP status, stable code, and a sentence that says what to do next."""
 
@@ -101,5 +139,15 @@ class Problem:
     detail: str
 
 
-Request = CheckRequest | OutcomeReport | ThrottleNote | StandingQuery | ApprovalQuery
+Request = (
+    CheckRequest
+    | OutcomeReport
+    | ThrottleNote
+    | StandingQuery
+    | ApprovalQuery
+    | ApprovalCancel
+    | ApprovalReply
+    | AccessWish
+    | AccessQuery
+)
 Answer = bytes | Problem

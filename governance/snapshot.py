@@ -232,6 +232,7 @@ def entry_of(
         epoch=row.epoch,
         isolated_runs=row.isolated_runs,
         sessions_per_hour=row.sessions_per_hour,
+        most_waiting=row.most_waiting,
         keys=keys or {},
         groups=groups,
         tools=tools,

@@ -41,6 +41,7 @@ class AgentEntry:
     tools: dict[int, datetime | None]
     resources: dict[tuple[int, str], datetime | None]
     view: dict[str, Any]
+    most_waiting: int | None = None
     candidates: dict[str, list["CompiledRule"]] = field(default_factory=dict)
     generation: int = -1
 

@@ -73,6 +73,7 @@ class AgentSettings(TypedDict, total=False):
     isolated_runs: bool
     acts_for: Iterable[User]
     sessions_per_hour: int | None
+    most_waiting: int | None
 
 
 class AgentChanges(AgentSettings, total=False):

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from audit import canonical
 from audit.models import Entry
-from gate import app
+from gate import app, approvals
 from governance.models import Call, Session
 from tests.cast import Cast
 from tests.details import opened
@@ -69,7 +69,7 @@ def test_who_knows_only_how_a_key_begins_is_not_remembered(cast: Cast, gate: Tes
 
 @pytest.mark.parametrize("wait", ["9" * 5000, "²", "-1", "1e1", "0x1", "nan", "61", "+1"])
 def test_a_wait_that_is_no_number_is_a_problem_document(support: Bot, wait: str) -> None:
-    assert app.wait_of({"query_string": f"wait={wait}".encode("latin-1")}) is None
+    assert approvals.wait_of({"query_string": f"wait={wait}".encode("latin-1")}) is None
     assert support.problem("GET", f"/v1/approvals/apr_x?wait={wait}") == (400, "invalid_field")
 
 

@@ -37,7 +37,10 @@ FRAMEWORK = {
     "unsupported_media_type",
 }
 CODE = re.compile(r"[a-z][a-z_]*[a-z]")
+APPEALED = ("governance/outcomes.py", "governance/remarks.py", "governance/access_requests.py")
 CODED_CALLS = {
+    "AccessRefused": 0,
+    "RemarkRefused": 0,
     "Problem": 1,
     "Refused": 1,
     "NotPending": 0,
@@ -124,11 +127,16 @@ def returned_codes(path: Path) -> set[str]:
 
 def decision_codes() -> set[str]:
     judged = set().union(*(codes_in(ROOT / module) for module in JUDGES))
-    return (judged | REFUSED_APPROVAL.keys()) - problem_codes()
+    return (judged | REFUSED_APPROVAL.keys()) - gate_codes()
 
 
 def problem_codes() -> set[str]:
-    """The codes of the problems that the gate answers: of its own modules, and of what it asks."""
+    """The codes of the problems that the gate answers: its own, and those of what an agent says to people."""
+    return gate_codes().union(*(codes_in(ROOT / module) for module in APPEALED))
+
+
+def gate_codes() -> set[str]:
+    """The codes of the gate's own modules, and of what it asks."""
     modules = [*(ROOT / "gate").rglob("*.py"), ROOT / "audit/canonical.py", ROOT / "audit/watermarks.py"]
     found = set().union(*(codes_in(module) for module in modules))
     for path in (ROOT / "governance").glob("*.py"):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DOCUMENT = json.loads((Path(__file__).resolve().parents[2] / "gate/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
-TYPES = {"string": str, "object": dict, "array": list, "boolean": bool}
+TYPES = {"string": str, "object": dict, "array": list, "boolean": bool, "integer": int}
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
@@ -56,12 +56,21 @@ def asked(bot: Bot, tool: str, arguments: dict[str, Any], **fields: Any) -> Any:
 
 def test_its_paths_and_methods_are_those_of_the_gate() -> None:
     documented = {(path, tuple(operations)) for path, operations in DOCUMENT["paths"].items()}
-    methods = {"/v1/check": "post", "/v1/decisions/{decision}/outcome": "post"}
+    posted = ("/v1/check", "/outcome", "/cancel", "/reply", "/v1/access-requests")
     routes = [route.path for route in router.routes if isinstance(route, Route)]
-    assert documented == {(path, (methods.get(path, "get"),)) for path in routes}
+    assert documented == {(path, ("post" if path.endswith(posted) else "get",)) for path in routes}
 
 
-@pytest.mark.parametrize(("schema", "fields"), [("Check", "CHECK_FIELDS"), ("Report", "OUTCOME_FIELDS")])
+@pytest.mark.parametrize(
+    ("schema", "fields"),
+    [
+        ("Check", "CHECK_FIELDS"),
+        ("Report", "OUTCOME_FIELDS"),
+        ("Cancel", "CANCEL_FIELDS"),
+        ("Reply", "REPLY_FIELDS"),
+        ("AccessWish", "ACCESS_FIELDS"),
+    ],
+)
 def test_request_fields_have_the_types_and_bounds_that_the_gate_enforces(schema: str, fields: str) -> None:
     properties = SCHEMAS[schema]["properties"]
     known = getattr(bodies, fields)
