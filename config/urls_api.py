@@ -23,6 +23,7 @@ from governance.api import (
     overview,
     policies,
     privacy,
+    proposals,
     replays,
     reviews,
     streams,
@@ -39,6 +40,7 @@ POLICY = f"{WORKSPACE}/policies/<int:number>"
 REPLAY = f"{WORKSPACE}/replays/<str:replay>"
 ERASURE = f"{WORKSPACE}/erasures/<str:erasure>"
 EXPORT = f"{WORKSPACE}/exports/<str:export>"
+PROPOSAL = f"{WORKSPACE}/proposals/<str:proposal>"
 STREAM = f"{WORKSPACE}/streams/<str:stream>"
 REVIEW = f"{WORKSPACE}/reviews/<str:review_id>"
 
@@ -68,6 +70,7 @@ urlpatterns = [
     at(f"{WORKSPACE}/lists/<str:name>", catalog.OneList),
     at(f"{WORKSPACE}/tools", catalog.Tools),
     at(f"{WORKSPACE}/tools/<str:public_id>", catalog.OneTool),
+    at(f"{WORKSPACE}/tools/<str:public_id>/propose", proposals.ToolProposal),
     at(f"{WORKSPACE}/resources", catalog.Resources),
     at(f"{WORKSPACE}/resources/<str:public_id>", catalog.OneResource),
     at(f"{WORKSPACE}/roles", catalog.Roles),
@@ -85,9 +88,16 @@ urlpatterns = [
     at(f"{AGENT}/denials/<int:index>", onboarding.Denial),
     at(f"{AGENT}/allowances", onboarding.Allowances),
     at(f"{WORKSPACE}/setup", onboarding.Setup),
+    at(f"{WORKSPACE}/registrations", proposals.Registrations),
+    at(f"{WORKSPACE}/proposals", proposals.Proposals),
+    at(PROPOSAL, proposals.OneProposal),
+    at(f"{PROPOSAL}/decide", proposals.ProposalDecision),
+    at(f"{PROPOSAL}/cancel", proposals.ProposalCancellation),
+    at(f"{PROPOSAL}/key", proposals.ProposalKey),
     at(f"{WORKSPACE}/policies", policies.Policies),
     at(POLICY, policies.OnePolicy),
     at(f"{POLICY}/publish", policies.PolicyPublication),
+    at(f"{POLICY}/propose", proposals.PolicyProposal),
     at(f"{POLICY}/redraft", policies.PolicyAgain),
     at(f"{POLICY}/roll-back", policies.PolicyRollBack),
     at(f"{POLICY}/differences", policies.PolicyDifferences),

@@ -21,7 +21,7 @@ from workspaces.api.catalog import BundledGrant, ToolDocument
 from workspaces.api.fields import MemberField, named_targets
 from workspaces.api.views import WorkspaceView
 from workspaces.declarations import Risk
-from workspaces.models import RISKS
+from workspaces.models import RISKS, User, Workspace
 from workspaces.resources import Pattern
 
 TOOLS = "manage_tools"
@@ -68,6 +68,28 @@ class SetupDocument(Exact):
     )  # fmt: skip
 
 
+def plan_of(workspace: Workspace, person: User, values: dict[str, Any]) -> Plan:
+    """The plan that a document's values come to. Raises PolicyRefused and ValidationError."""
+    policies.read(values["rules"])
+    for key in (end for end in ("grants_until", "key_until") if values.get(end)):
+        if values[key] <= timezone.now():
+            raise serializers.ValidationError({key: "Choose a time to come, or null."})
+    return Plan(
+        workspace=workspace,
+        name=values["name"],
+        owner=values.get("owner", person),
+        purpose=values["purpose"],
+        risk_tier=values["risk_tier"],
+        declare=tuple(each["declaration"] for each in values["tools"]),
+        needs=tuple(Need(**each) for each in values["needs"]),
+        given=tuple(named_targets(workspace, values["grants"])),
+        grants_until=values.get("grants_until"),
+        key_until=values.get("key_until"),
+        daily_nanos=values.get("daily_usd"),
+        rules=tuple(values["rules"]),
+    )
+
+
 class FoundedDocument(serializers.Serializer[Any]):
     """What came of it."""
 
@@ -92,25 +114,7 @@ class Setup(WorkspaceView):
         """Make an agent with tools, grants, budget, first key and rules. All but the rules is done or nothing is; the
         key's text is in this answer and nowhere else. It takes manage_tools too."""
         get_workspace(self.person, slug, TOOLS)
-        values = self.read(request)
-        policies.read(values["rules"])
-        for key in (end for end in ("grants_until", "key_until") if values.get(end)):
-            if values[key] <= timezone.now():
-                raise serializers.ValidationError({key: "Choose a time to come, or null."})
-        plan = Plan(
-            workspace=self.workspace,
-            name=values["name"],
-            owner=values.get("owner", self.person),
-            purpose=values["purpose"],
-            risk_tier=values["risk_tier"],
-            declare=tuple(each["declaration"] for each in values["tools"]),
-            needs=tuple(Need(**each) for each in values["needs"]),
-            given=tuple(named_targets(self.workspace, values["grants"])),
-            grants_until=values.get("grants_until"),
-            key_until=values.get("key_until"),
-            daily_nanos=values.get("daily_usd"),
-            rules=tuple(values["rules"]),
-        )
+        plan = plan_of(self.workspace, self.person, self.read(request))
         founded: Any = found(plan, person=self.person)
         founded.key.text = founded.text
         return Response(FoundedDocument(founded, context=self.get_serializer_context()).data, status=201)

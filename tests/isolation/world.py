@@ -7,7 +7,7 @@ In acme two developers own one agent each; what either agent sent carries a word
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -23,7 +23,17 @@ from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from audit.publishing import publish
 from billing import limits
 from gate import bodies, callers
-from governance import absences, approvals, campaigns, checks, erasure, links, policies, replays
+from governance import (
+    absences,
+    approvals,
+    campaigns,
+    checks,
+    erasure,
+    links,
+    policies,
+    policy_changes,
+    replays,
+)
 from governance.models import (
     Absence,
     AccessReview,
@@ -32,6 +42,7 @@ from governance.models import (
     Decision,
     DecisionRecord,
     PolicyVersion,
+    Proposal,
     Replay,
 )
 from governance.requests import Caller
@@ -48,6 +59,7 @@ from workspaces.models import (
     Installation,
     LegalHold,
     Membership,
+    Tool,
     User,
     Workspace,
 )
@@ -259,6 +271,12 @@ def stand(side: Side) -> None:
             url=f"https://{side.fleet[0].name}.example.com/",
             actor=people.actor_of(side.everyone),
         )[0],
+        Proposal: policy_changes.propose_tool(
+            side.workspace,
+            replace(side.rows[Tool].declaration(), labels=frozenset({"looser"})),  # type: ignore[attr-defined]
+            person=side.developers[0],
+            note=side.fleet[0].name,
+        ),
         Replay: replays.start(side.rows[PolicyVersion], person=side.everyone),  # type: ignore[arg-type]
         ApiToken: tokens.create_token(
             side.everyone, name=side.fleet[0].name, scope="read", actor=people.actor_of(side.everyone)
