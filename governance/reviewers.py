@@ -12,7 +12,16 @@ from django.db.models import QuerySet
 
 from governance.models import Approval, ApprovalLink, Vote
 from governance.outcomes import Status, refusal
-from governance.rosters import ACTED_FOR, KEY_CREATOR, OWNER, RULE_AUTHOR, Requirement, Roster, exclusions
+from governance.rosters import (
+    ACTED_FOR,
+    KEY_CREATOR,
+    OWNER,
+    RULE_AUTHOR,
+    Requirement,
+    Roster,
+    exclusions,
+    exclusions_now,
+)
 from workspaces import access
 from workspaces.models import User
 
@@ -151,8 +160,9 @@ def why_excluded(requirement: Requirement, person_id: int, approval: Approval, w
 
 
 def excluded_of(approval: Approval) -> dict[str, str]:
-    """Who is shut out of an approval and why, as it is stored when people are first asked, and after an edit."""
-    people = exclusions([approval])[approval.public_id]
+    """Who is shut out of an approval and why, as it is stored when people are first asked and after each edit. Who was
+    shut out before stays so."""
+    people = exclusions_now([approval])[approval.public_id] | exclusions([approval])[approval.public_id]
     return {str(person): why for person, why in sorted(people.items())}
 
 

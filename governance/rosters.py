@@ -115,25 +115,31 @@ def absences_of(workspaces: set[int], now: datetime) -> dict[int, dict[int, Away
 
 
 def exclusions(approvals: Iterable[Approval]) -> dict[str, dict[int, str]]:
-    """Who is shut out of each approval, and why: as it was written when people were first asked, else as it is now."""
+    """Who is shut out of each approval and why, by its public id: as it was written when people were first asked, else
+    as it is now."""
     approvals = list(approvals)
-    found = {
-        approval.public_id: {int(person): why for person, why in approval.excluded.items()}
-        for approval in approvals
-    }
-    unknown = [approval for approval in approvals if not approval.excluded]
-    creators = key_creators({approval.key for approval in unknown if approval.key})
-    authors = rule_authors(unknown)
-    for approval in unknown:
-        people = found[approval.public_id]
+    found = exclusions_now(approval for approval in approvals if not approval.excluded)
+    for approval in approvals:
+        people = found.setdefault(approval.public_id, {})
+        people |= {int(person): why for person, why in approval.excluded.items()}
+        if approval.on_behalf_of_id is not None:
+            people[approval.on_behalf_of_id] = ACTED_FOR
+    return found
+
+
+def exclusions_now(approvals: Iterable[Approval]) -> dict[str, dict[int, str]]:
+    """Who made the keys that these approvals were asked with, and who wrote the rules that ask; by public id."""
+    approvals = list(approvals)
+    creators = key_creators({approval.key for approval in approvals if approval.key})
+    authors = rule_authors(approvals)
+    found: dict[str, dict[int, str]] = {}
+    for approval in approvals:
+        people = found.setdefault(approval.public_id, {})
         for requirement in approval.requirements:
             if author := authors.get((approval.workspace_id, requirement.get("digest", ""))):
                 people[author] = RULE_AUTHOR
         if creator := creators.get((approval.agent_id, approval.key)):
             people[creator] = KEY_CREATOR
-    for approval in approvals:
-        if approval.on_behalf_of_id is not None:
-            found[approval.public_id][approval.on_behalf_of_id] = ACTED_FOR
     return found
 
 
