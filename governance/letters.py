@@ -111,16 +111,21 @@ def naming(mailing: Mailing) -> dict[str, str]:
 
 def because(link: ApprovalLink, why: str, now: datetime) -> str:
     """Why this person is mailed now, in a sentence; empty for who was asked from the start."""
-    approval = link.approval
-    said = {
-        ApprovalLink.Source.NAMED: "",
-        ApprovalLink.Source.ESCALATED: f"You are asked because nobody answered for {waited(approval, now)}.",
-        ApprovalLink.Source.REROUTED: "You are asked because a reviewer left.",
-        ApprovalLink.Source.DEPUTY: in_place_of(link, now),
-    }[ApprovalLink.Source(link.source)]
+    approval, said = link.approval, ""
+    if link.person_id not in asked_by(approval):
+        said = in_place_of(link, now)
+    elif link.source == ApprovalLink.Source.ESCALATED:
+        said = f"You are asked because nobody answered for {waited(approval, now)}."
+    elif link.source == ApprovalLink.Source.REROUTED:
+        said = "You are asked because a reviewer left."
     if why == "reminder":
         said = " ".join(filter(None, [f"{share_over(approval, now)}, and your answer is missing.", said]))
     return said
+
+
+def asked_by(approval: Approval) -> set[int]:
+    """Keys of those whom the rules name; who is asked and not among them is a deputy."""
+    return {person for each in approval.requirements for person in each["reviewers"]}
 
 
 def waited(approval: Approval, now: datetime) -> str:
@@ -143,9 +148,12 @@ def share_over(approval: Approval, now: datetime) -> str:
 def in_place_of(link: ApprovalLink, now: datetime) -> str:
     """In whose place a deputy is asked."""
     approval = link.approval
-    asked = {person for each in approval.requirements for person in each["reviewers"]}
     away = Absence.objects.filter(
-        workspace=approval.workspace, deputy=link.person, person__in=asked, starts__lte=now, ends__gt=now
+        workspace=approval.workspace,
+        deputy=link.person,
+        person__in=asked_by(approval),
+        starts__lte=now,
+        ends__gt=now,
     )
     names = [visible(str(each.person)) for each in away.select_related("person").order_by("person__name")]
     if not names:

@@ -193,10 +193,20 @@ class SmtpSink:
     host: str
     port: int
     messages: list[EmailMessage] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)  # recipients, and what is answered to them
 
     @property
     def url(self) -> str:
         return f"smtp://{self.host}:{self.port}"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """aiosmtpd's hook: take the recipient, or not."""
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     def sent_to(self, address: str) -> list[EmailMessage]:
         """The messages whose envelope named this recipient."""
