@@ -58,6 +58,9 @@ START = "governance.approval.start"
 TIDY = "governance.approval.tidy"
 CONFIRMED_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
 SHORTEST_REASON = 10  # characters
+EDITED_SINCE = (
+    "Another reviewer changed this call after you opened it. Look at it as it is now, then answer again."
+)
 
 
 class NotAReviewer(Exception):
@@ -144,12 +147,14 @@ def decide(
     actor: str,
     second_factor: str = "",
     opened_at: datetime | None = None,
+    seen: int | None = None,
 ) -> Approval:
     """Record one person's vote and move the process on; returns the approval as it is then. ``second_factor``: by
-    what they confirmed just now who they are; ``opened_at``: when they first saw what is asked.
+    what they confirmed just now who they are; ``opened_at``: when they first saw what is asked; ``seen``: the round of
+    the call that they looked at, where their door can tell.
 
-    Raises NotPending when it ended before this vote got its turn, NotAReviewer when the vote would not count, and
-    for high and critical risk ReasonNeeded and SecondFactorNeeded.
+    Raises NotPending when it ended, or was edited, before this vote got its turn, NotAReviewer when the vote would not
+    count, and for high and critical risk ReasonNeeded and SecondFactorNeeded.
     """
     with log.write(approval.workspace.log_id) as entries:
         row = read(approval)
@@ -162,6 +167,8 @@ def decide(
             row = read(approval)
             if refused := outcomes.refusal(row, entries.now):
                 raise refused
+            if seen not in (None, row.round):
+                raise NotPending("approval_edited", EDITED_SINCE)
             voter = User.objects.get(pk=person.pk)
             ballot = reviewers.ballot(voter, row, entries.now)
             if ballot is None:

@@ -1,7 +1,7 @@
 """Why a call waits for people: what each rule that asks says, and what it saw when it was judged.
 
-Read from the entry of the pending decision and the version of the policy that it names, so that it is what happened
-and not what the rules of today would make of it.
+Read from the entry of the pending decision, or of the last edit, and from the version of the policy that it names, so
+that it is what happened and not what the rules of today would make of it.
 """
 
 import json
@@ -21,6 +21,12 @@ from governance.ruleset import MICRO
 LONGEST = 200  # characters of a value that a condition looked at
 SPANS = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")]
 SELECTORS = ("tools", "agents", "actions", "resources", "except_resources")
+SESSION: dict[str, Any] = {
+    "labels": [],
+    "tools": [],
+    "calls": 0,
+    "repeats": 0,
+}  # what an entry leaves out if empty
 COUNTED_BY = {"agent": "this agent", "session": "this session", "workspace": "the workspace"}
 
 
@@ -40,14 +46,16 @@ class Ground:
 def grounds(approval: Approval, question: Question | None) -> list[Ground]:
     """The rules that ask, in the approval's order. Values of arguments and claims only with a ``question``, from who
     may see them. Two queries."""
-    entry = Entry.objects.filter(log_id=approval.workspace.log_id, index=approval.entry_index).first()
+    judged = approval.entry_index if approval.edit_index is None else approval.edit_index
+    entry = Entry.objects.filter(log_id=approval.workspace.log_id, index=judged).first()
     data = json.loads(bytes(entry.body))["data"] if entry is not None else {}
+    facts = data.get("facts")  # an edit's entry has none
     digest = approval.policy or data.get("policy", "")
     version = PolicyVersion.objects.filter(workspace=approval.workspace, digest=digest).first()
     content = list(version.content) if version is not None else []
     places = {rule.get("name"): index for index, rule in enumerate(content)}
     failures = {each.get("rule") for each in data.get("reasons", ()) if each.get("condition")}
-    scope = scope_of(approval, question, data.get("facts", {}))
+    scope = scope_of(approval, question, facts)
     found = []
     for requirement in approval.requirements:
         name = requirement["rule"]
@@ -60,9 +68,7 @@ def grounds(approval: Approval, question: Question | None) -> list[Ground]:
                 condition=visible(rule.when, keep=" \n") if rule and rule.when else "",
                 failed=name in failures,
                 saw=saw(rule.when, scope) if rule and rule.when else [],
-                limit=limit_told(rule.limit, index or 0, data.get("facts", {}))
-                if rule and rule.limit
-                else "",
+                limit=limit_told(rule.limit, index or 0, facts) if rule and rule.limit else "",
                 known=rule is not None,
             )
         )
@@ -83,22 +89,20 @@ def covers(rule: Rule) -> list[tuple[str, str]]:
     return [(word.replace("_", " "), visible(", ".join(names))) for word, names in named if names]
 
 
-def scope_of(approval: Approval, question: Question | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+def scope_of(
+    approval: Approval, question: Question | None, facts: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What a condition may read, as far as it is kept."""
     scope: dict[str, Any] = {
         "agent": {"name": approval.agent.name, "labels": approval.agent.labels},
         "tool": {"name": approval.tool, "action": approval.action, "risk": approval.risk},
         "action": approval.action,
-        "session": {
-            "labels": facts.get("labels", []),
-            "tools": facts.get("tools", []),
-            "calls": facts.get("calls", 0),
-            "repeats": facts.get("repeats", 0),
-        },
-        "spend": facts.get("spend", {}),
-        "now": f"{approval.created:%Y-%m-%d %H:%M:%S} UTC",
     }
-    if question is not None and not question.edited:
+    if facts is not None:
+        known = {name: facts.get(name, empty) for name, empty in SESSION.items()}
+        scope |= {"session": known, "spend": facts.get("spend", {})}
+        scope |= {"now": f"{approval.created:%Y-%m-%d %H:%M:%S} UTC"}
+    if question is not None:
         scope |= {"args": question.values, "resource": question.raw[0] if question.raw else ""}
         scope |= {"reason": question.reason, "on_behalf_of": question.on_behalf_of}
     return scope
@@ -140,14 +144,16 @@ def told(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
-def limit_told(limit: Limit, index: int, facts: Mapping[str, Any]) -> str:
-    """A limit and how far its counter was, in a sentence."""
-    used = int(facts.get("used", {}).get(str(index), 0))
+def limit_told(limit: Limit, index: int, facts: Mapping[str, Any] | None) -> str:
+    """A limit and, if it is known, how far its counter was, in a sentence."""
     span, whose = span_of(limit.per), COUNTED_BY.get(limit.by, limit.by)
-    if limit.sum is None:
-        return f"At most {limit.calls:,} calls in {span} by {whose}; {used:,} were made before this one."
-    most = f"At most {limit.max:,f} as the sum of {limit.sum} in {span} by {whose}"
-    return f"{most}; {amount(used)} were reached before this one."
+    what = f"{limit.calls:,} calls" if limit.sum is None else f"{limit.max:,f} as the sum of {limit.sum}"
+    most = f"At most {what} in {span} by {whose}"
+    if facts is None:
+        return f"{most}."
+    used = int(facts.get("used", {}).get(str(index), 0))
+    before = f"{used:,} were made" if limit.sum is None else f"{amount(used)} were reached"
+    return f"{most}; {before} before this one."
 
 
 def amount(micro: int) -> str:

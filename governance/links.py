@@ -221,9 +221,10 @@ def answer(
     approve: bool,
     comment: str,
     shown_at: datetime | None = None,
+    seen: int | None = None,
 ) -> Approval:
     """Decide by a link. ``visitor`` is who is signed in, if anybody; its own person needs no code. ``shown_at``: when
-    the page was shown whose form this is.
+    the page was shown whose form this is; ``seen``: the round of the call on it.
 
     Raises LinkRefused: 404 unknown, 410 dead, 403 for a wrong code, for who is signed in as somebody else or
     where a sign-in is needed, 400 without a code.
@@ -236,7 +237,9 @@ def answer(
             refused = judge_code(mailing, link, token, code)
         if refused is None:
             note_opened(link, at=shown_at)
-            approval = decide(link, signed_in=visitor is not None, approve=approve, comment=comment)
+            approval = decide(
+                link, signed_in=visitor is not None, approve=approve, comment=comment, seen=seen
+            )
             Mailing.objects.filter(pk=mailing.pk).update(used_at=entries.now)
             ApprovalLink.objects.filter(pk=link.pk).update(used_at=entries.now)
             return approval
@@ -274,7 +277,7 @@ def judge_code(mailing: Mailing, link: ApprovalLink, token: str, code: str) -> L
     return LinkRefused(403, "wrong_code", f"That is not the code from the mail. You have {tries}.")
 
 
-def decide(link: ApprovalLink, *, signed_in: bool, approve: bool, comment: str) -> Approval:
+def decide(link: ApprovalLink, *, signed_in: bool, approve: bool, comment: str, seen: int | None) -> Approval:
     """Vote in the name of the link's person."""
     try:
         return approvals.decide(
@@ -285,6 +288,7 @@ def decide(link: ApprovalLink, *, signed_in: bool, approve: bool, comment: str) 
             known_by=Vote.KnownBy.SESSION if signed_in else Vote.KnownBy.LINK,
             actor=actor_of(link.person),
             opened_at=link.opened_at,
+            seen=seen,
         )
     except (ReasonNeeded, SecondFactorNeeded) as refused:
         raise LinkRefused(refused.status, refused.code, str(refused)) from refused

@@ -13,7 +13,8 @@ Status = Approval.Status
 
 
 class NotPending(Exception):
-    """The approval cannot be decided now. ``code``: approval_settled, approval_expired or approval_void."""
+    """The approval cannot be decided now. ``code``: approval_settled, approval_expired, approval_void or
+    approval_edited."""
 
     status = 409
 

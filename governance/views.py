@@ -84,11 +84,13 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
             approve=verdict == "approve",
             comment=request.POST.get("comment", "").strip()[:COMMENT_LENGTH],
             shown_at=time_of(request.POST.get("shown", "")[:200], token),
+            seen=int(seen) if (seen := request.POST.get("round", "")).isdecimal() and len(seen) < 6 else None,
         )
     except LinkRefused as refused:
         return form_or_closed(request, token, refused)
     except (NotPending, NotAReviewer) as refused:
-        return closed(request, token, LinkRefused(410, refused.code, str(refused)))
+        # Where the call was edited meanwhile the form comes again, with the call as it is now.
+        return form_or_closed(request, token, LinkRefused(refused.status, refused.code, str(refused)))
     context = {
         "approval": approval,
         "approved": verdict == "approve",

@@ -11,7 +11,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from governance import approvals, disclosures, presentation, readings, rendering
-from governance.admin import inbox
+from governance.admin import answering, inbox
 from governance.admin.circumstances import circumstances
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
 from governance.flow_charts import chart
@@ -24,7 +24,7 @@ from governance.readings import waits_at as waits_at
 from governance.reviewers import why_not
 from workspaces import factors
 from workspaces.access import Forbidden, may
-from workspaces.access.admin import ScopedAdmin, act, filled, person_of
+from workspaces.access.admin import act, filled, person_of
 from workspaces.models import Tool, User
 from workspaces.people import actor_of
 
@@ -42,11 +42,14 @@ class AnswerForm(forms.Form):
 
     decision = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject")])
     comment = forms.CharField(required=False, max_length=COMMENT_LENGTH, strip=True)
+    round = forms.IntegerField(
+        required=False, min_value=1, max_value=10_000
+    )  # of the call that the page showed
     back = forms.ChoiceField(required=False, choices=[("inbox", "To the inbox")])
 
 
 @admin.register(Approval)
-class ApprovalAdmin(ScopedAdmin):
+class ApprovalAdmin(answering.Answering):
     """Calls that wait, or waited, for people."""
 
     list_filter: list[Any] = []
@@ -125,6 +128,7 @@ class ApprovalAdmin(ScopedAdmin):
                 actor=actor_of(person),
                 second_factor=factors.fresh(request),
                 opened_at=link.opened_at if link else None,
+                seen=answer["round"],
             )
         except NotAReviewer as refused:
             if not may(person, "decide", approval.workspace):
@@ -160,6 +164,7 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "prospects": prospects(person, approval, now) if may_decide else None,
         "risky": risky,
         "confirm": factors.confirm_address(request.path) if risky and not factors.fresh(request) else "",
+        **answering.further(person, approval, may_decide=may_decide),
         "comment_length": COMMENT_LENGTH,
         "reason_length": approvals.SHORTEST_REASON,
         "requirements": readings.progress(approval, now),

@@ -64,6 +64,7 @@ document.addEventListener("DOMContentLoaded", () => {
     byId("inbox-comment-label").textContent = approve ? "Comment (the agent reads it)" : "Why not? (the agent reads it)";
     const form = dialog.querySelector("form"), button = form.querySelector("button[name=decision]");
     form.action = row.dataset.decide;
+    form.elements.round.value = byId("inbox-call").querySelector("[data-round]").dataset.round;
     form.elements.comment.value = "";
     form.elements.comment.required = !approve;
     button.value = decision;

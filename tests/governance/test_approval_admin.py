@@ -313,3 +313,18 @@ def test_a_decision_from_the_list_leads_back_to_it(cast: Cast) -> None:
     )
     assert "You approved." in shown
     assert "Nothing waits for you." in shown
+
+
+def test_an_answer_to_a_call_that_was_edited_since_is_refused(cast: Cast) -> None:
+    approval = waits(cast.support_bot, approving.requirement(cast.rita))
+    client = enter(cast.rita)
+    shown = re.search(r'name="round" value="(\d+)"', page(client, "governance_approval_change", approval.pk))
+    assert shown
+    Approval.objects.filter(pk=approval.pk).update(round=2)
+    answer = {"decision": "approve", "round": shown[1]}
+    assert "changed this call after you opened it" in press(
+        client, "governance_approval_decide", approval.pk, **answer
+    )
+    assert not Vote.objects.exists()
+    press(client, "governance_approval_decide", approval.pk, **(answer | {"round": "2"}))
+    assert Vote.objects.get().round == 2

@@ -269,6 +269,7 @@ PLAIN: dict[str, str] = {
     "risk": "low",
     "risk_tier": "low",
     "roles": "approver",
+    "round": "1",
     "row": "",
     "rules": "",
     "schema": "",
