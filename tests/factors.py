@@ -25,7 +25,7 @@ def enroll(person: User) -> str:
 
 def code_at(secret: str, now: float) -> str:
     """What the app shows at this time, in seconds since 1970."""
-    return format_hotp_value(hotp_value(secret, int(now) // PERIOD))
+    return str(format_hotp_value(hotp_value(secret, int(now) // PERIOD)))
 
 
 def code(secret: str) -> str:

@@ -60,7 +60,7 @@ class TooManyCodes(Exception):
 
 def has_second_factor(person: User) -> bool:
     """Whether the person has one to be asked for; recovery codes alone are none."""
-    return of(person).exclude(type=Type.RECOVERY_CODES).exists()
+    return bool(of(person).exclude(type=Type.RECOVERY_CODES).exists())
 
 
 def of(person: User) -> Any:
@@ -191,7 +191,7 @@ def matching_step(secret: str, code: str, now: float, *, after: int = -1) -> int
 
 def new_secret() -> str:
     """160 random bits in base32, for an authenticator app."""
-    return generate_totp_secret()
+    return str(generate_totp_secret())
 
 
 def enroll_totp(person: User, *, secret: str, code: str, actor: str, now: float | None = None) -> list[str]:

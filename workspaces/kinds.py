@@ -80,7 +80,8 @@ def tokens_of(log_id: int) -> QuerySet[Any]:
 
 def factors_of(log_id: int) -> QuerySet[Any]:
     """Every second factor, for the installation's log; none for any other."""
-    return Authenticator.objects.filter(user__in=people_of(log_id))
+    rows: QuerySet[Any] = Authenticator.objects.filter(user__in=people_of(log_id))
+    return rows
 
 
 def register_places_and_people() -> None:
