@@ -6,6 +6,8 @@ Only what a recent denial lacked can be asked for; the denial's entry says so, a
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
 from audit import log
 from audit.details import read_detail
 from audit.models import Entry
@@ -75,7 +77,9 @@ def request(
             "needs": [{"permission": need.permission, "of": need.of} for need in needs],
             "reason": withhold(reason)[0],
         }
-        return proposals.open(proposal, actor=f"agent:{agent.public_id}", detail=detail)
+        opened = proposals.open(proposal, actor=f"agent:{agent.public_id}", detail=detail)
+        opened.__dict__["needs"] = needs  # the Detail that says so is written when the transaction ends
+        return opened
 
 
 def check(*, action: str, resource: str, reason: str, hours: int) -> None:
@@ -218,7 +222,7 @@ def owners_of(agent: Agent, *, but: User | None) -> list[User]:
     return list(people.exclude(pk=but.pk if but else 0).order_by("pk")[: deciders.MANY])
 
 
-def open_requests(agent: Agent) -> Any:
+def open_requests(agent: Agent) -> QuerySet[Proposal]:
     """The agent's requests that wait."""
     rows = Proposal.objects.filter(agent=agent, kind=Kind.ACCESS, status=Status.PENDING)
     return rows.select_related("workspace", "agent").order_by("pk")
@@ -226,6 +230,8 @@ def open_requests(agent: Agent) -> Any:
 
 def asked_by(proposal: Proposal) -> list[Need]:
     """What a request asks for, in clear; empty when that was erased."""
+    if (known := proposal.__dict__.get("needs")) is not None:
+        return list(known)
     detail = read_detail(proposal.workspace.log_id, proposal.content["entry"])
     return [Need(each["permission"], each["of"]) for each in detail.get("needs", ())]
 

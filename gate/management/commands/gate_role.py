@@ -20,12 +20,14 @@ MAY_READ: dict[str, tuple[str, ...]] = {
     "audit.Detail": ALL,  # the reviewers' comments, which the agent is told
     # What an agent was denied, of which it may ask for a grant. No bodies.
     "audit.Entry": ("id", "log", "index", "time", "type", "agent", "tool", "outcome"),
-    "workspaces.User": ("id", "email", "is_active"),
+    "workspaces.User": ("id", "public_id", "email", "is_active"),
+    "governance.ApprovalLink": ("id", "approval", "person", "waiting"),
     **dict.fromkeys(
         (
             "workspaces.Installation",
             "workspaces.Workspace",
             "workspaces.Membership",
+            "workspaces.WorkspacePermission",
             "workspaces.ReviewerGroup",
             "workspaces.ReviewerGroupMember",
             "workspaces.NamedList",
@@ -50,6 +52,10 @@ MAY_READ: dict[str, tuple[str, ...]] = {
             "governance.Idempotency",
             "governance.Approval",
             "governance.Vote",
+            "governance.Overflow",
+            "governance.StandingUse",
+            "governance.StandingApproval",
+            "governance.Remark",
             "governance.Proposal",
             "billing.Budget",
             "billing.Account",
@@ -70,6 +76,9 @@ MAY_INSERT = (
     "governance.Call",
     "governance.Idempotency",
     "governance.Approval",
+    "governance.Overflow",
+    "governance.StandingUse",
+    "governance.Remark",
     "governance.Proposal",
     "billing.Account",
     "billing.Hold",
@@ -83,7 +92,11 @@ MAY_UPDATE: dict[str, tuple[str, ...]] = {
     "governance.Decision": ("outcome", "lease_until"),
     "governance.Call": ALL,
     "governance.Idempotency": ALL,
-    "governance.Approval": ("used_by",),
+    # An agent takes back what it asked for. Who may answer allow gains nothing by approving.
+    "governance.Approval": ("used_by", "asks", "status", "version", "settled_at", "next_step_at"),
+    "governance.ApprovalLink": ("waiting",),
+    "governance.StandingUse": ("count", "last_at"),
+    "governance.Overflow": ("count", "since", "last_at"),
     "billing.Account": ("limit_nanos", "spent_nanos", "held_nanos", "overage_nanos"),
     "billing.Hold": ("state", "charged_nanos", "settled_at"),
 }
