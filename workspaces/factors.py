@@ -44,8 +44,6 @@ WRONG = "This code is wrong, or was used already; wait for the next one."
 class FactorRefused(ValueError):
     """A change of somebody's second factors that cannot be; the message says what to do."""
 
-    code, status = "factor_refused", 409
-
 
 class TooManyCodes(Exception):
     """Too many wrong codes were given for a person; even the right one is refused for an hour."""

@@ -24,9 +24,10 @@ PORTAL_API = (
     "audit/destinations.py", "audit/exports.py", "audit/streams.py", "audit/watermarks.py",
     "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py",
     "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py",
-    "governance/policies.py", "governance/replays.py", "governance/trials.py", "workspaces/access/grants.py",
-    "workspaces/access/tokens.py", "workspaces/agents.py", "workspaces/changes.py", "workspaces/declarations.py",
-    "workspaces/patterns.py",
+    "governance/enactments.py", "governance/policies.py", "governance/proposals.py", "governance/replays.py",
+    "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py",
+    "workspaces/agents.py", "workspaces/changes.py", "workspaces/declarations.py",
+    "workspaces/factors.py", "workspaces/patterns.py",
 )  # fmt: skip
 # What the REST framework answers by itself; the tests of the error shape and of tokens provoke each.
 FRAMEWORK = {
