@@ -5,11 +5,16 @@ it is PostgreSQL's.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django import DjangoDbBlocker
 
 from audit import heads
+from tests import schema
 from tests.cast import Cast, assemble
 from workspaces.models import Agent, User, Workspace
 
@@ -19,6 +24,24 @@ def quick_passwords() -> Iterator[None]:
     """A hash that is made to be slow takes longer than the rest of a test; servers under test keep theirs."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_blocker: DjangoDbBlocker,
+    django_db_modify_db_settings: None,
+) -> Iterator[None]:
+    """pytest-django's, but on SQLite the database begins as a copy: migrating takes longer than many tests."""
+    with django_db_blocker.unblock():
+        if connection.vendor == "sqlite":
+            name = Path(connection.settings_dict["TEST"]["NAME"])
+            name.unlink(missing_ok=True)
+            schema.begin(name)
+        databases = setup_databases(verbosity=0, interactive=False, keepdb=connection.vendor == "sqlite")
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(databases, verbosity=0)
 
 
 @pytest.fixture(scope="session", autouse=True)

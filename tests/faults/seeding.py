@@ -15,6 +15,7 @@ from django.core.management import call_command  # noqa: E402
 
 from audit import log  # noqa: E402
 from governance import policies  # noqa: E402
+from tests import schema  # noqa: E402
 from tests.cast import ACTOR, Cast, assemble, furnish  # noqa: E402
 from workspaces import agents, people  # noqa: E402
 from workspaces.models import Role, User, Workspace  # noqa: E402
@@ -54,6 +55,7 @@ def rule(workspace: Workspace) -> None:
 
 def seed() -> dict[str, Any]:
     """Make everything; what a test must know of it."""
+    schema.begin()
     call_command("migrate", verbosity=0)
     cast: Cast = assemble()
     with log.write(cast.acme.log_id, cast.globex.log_id):

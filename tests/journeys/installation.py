@@ -50,7 +50,9 @@ class Portal:
         code = f"""
 import json
 from django.core.management import call_command
+from tests import schema
 from {module} import seed
+schema.begin()
 call_command("migrate", verbosity=0, skip_checks=True)
 print(json.dumps(seed()))"""
         said, _ = self.script(code).communicate()

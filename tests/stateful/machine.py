@@ -37,6 +37,7 @@ from gate.admission import admission  # noqa: E402
 from gate.app import application  # noqa: E402
 from governance import sweeps  # noqa: E402
 from governance.models import Approval  # noqa: E402
+from tests import schema  # noqa: E402
 from tests.cast import ACTOR, declare, employ  # noqa: E402
 from tests.stateful.model import LADDER, Model  # noqa: E402
 from tests.stateful.model import Approval as ModelApproval  # noqa: E402
@@ -277,6 +278,7 @@ def browser(person: Any) -> Client:
 def main() -> None:
     """Walk, and then verify every log."""
     setup_test_environment()
+    schema.begin()
     call_command("migrate", verbosity=0)
     tenancy.install(actor=ACTOR)
     root = people.create_person("root@walk.test", name="Root", actor=ACTOR).row
