@@ -18,7 +18,7 @@ from workspaces import access, allowances, catalog
 from workspaces.allowances import Need
 from workspaces.changes import Guarded, OtherWorkspace
 from workspaces.declarations import DeclarationError, parse_declaration
-from workspaces.models import Agent, Resource, Tool, User
+from workspaces.models import Agent, Resource, Standing, Tool, User
 from workspaces.patterns import PatternError
 from workspaces.people import actor_of
 
@@ -127,6 +127,8 @@ def give_access(proposal: Proposal, person: User) -> str:
     """Grant what was asked for to the agent alone, until the hours are over."""
     agent = proposal.agent
     assert agent is not None
+    if agent.standing == Standing.REVOKED:
+        raise NoLongerPossible(f"{agent.name} is revoked for good.")
     with log.write(proposal.workspace.log_id) as entries:
         until = entries.now + timedelta(hours=proposal.content["hours"])
         for target, permission in targets(proposal, actor_of(person)):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.details import read_detail, read_details
-from governance import deciders, onboarding, proposals, replays, risk_answers
+from billing.budgets import dollars
+from governance import deciders, proposals, replays, risk_answers
 from governance.models import Proposal, ProposalVote, Replay
 from workspaces.access import may
 from workspaces.models import User
@@ -80,7 +81,7 @@ def registered(proposal: Proposal) -> dict[str, Any]:
     return {
         "plan": plan,
         "owner": owner,
-        "usd": None if plan["daily_nanos"] is None else onboarding.dollars(plan["daily_nanos"]),
+        "usd": None if plan["daily_nanos"] is None else dollars(plan["daily_nanos"]),
         "answers_of_risk": risk_answers.in_words(proposal.content["answers"]),
     }
 

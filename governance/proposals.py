@@ -19,7 +19,8 @@ from audit import log, owed
 from audit.log import Writer
 from audit.secrets import withhold
 from governance import deciders, enactments, policies
-from governance.enactments import MAIL, NotPending
+from governance.enactments import MAIL
+from governance.enactments import NotPending as NotPending
 from governance.flows import AccessRequestFlow, OnboardingFlow, PolicyChangeFlow
 from governance.models import Proposal, ProposalVote
 from workspaces.access import holders, workspaces_for
@@ -65,7 +66,7 @@ def open(proposal: Proposal, *, actor: str, detail: dict[str, Any] | None = None
     where an answer that it needs is nobody's to give."""
     with log.write(proposal.workspace.log_id) as entries:
         proposal.created = entries.now
-        proposal.expires_at = proposal.expires_at or entries.now + LASTS
+        proposal.expires_at = entries.now + LASTS
         entry = entries.append(
             "governance.proposal.opened",
             actor=actor,

@@ -101,7 +101,7 @@ def page(request: HttpRequest, workspace: Workspace, public_id: str) -> HttpResp
         "missing": proposal_readings.missing(proposal),
         "chart": flow_charts.chart(flow, proposal.process),
         "may_make_key": registrations.may_make_key(person, proposal),
-        **PARTS[proposal.kind](request, proposal, in_clear),
+        **PARTS[Proposal.Kind(proposal.kind)](request, proposal, in_clear),
     }
     return render(request, "admin/portal/proposal.html", context)
 

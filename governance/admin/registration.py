@@ -14,6 +14,8 @@ from governance.starters import Starter
 from workspaces.access.admin import sentences
 from workspaces.models import User, Workspace
 
+REFUSALS: tuple[type[Exception], ...] = (*REFUSED, NobodyElse)
+
 
 class RegistrationForm(SetupForm):
     """A new agent with answers about its risk; its tier follows from them."""
@@ -42,7 +44,7 @@ class RegistrationForm(SetupForm):
         }
         try:
             return registrations.register(plan, answers=answers, person=self.person, starter=self.starter.key)
-        except (*REFUSED, NobodyElse) as refusal:
+        except REFUSALS as refusal:
             for field, sentence in sentences(refusal):
                 self.add_error(field if field in self.fields else None, sentence)
             return None

@@ -23,7 +23,8 @@ class ProposingToolForm(ToolForm):
     refusals = (*ToolForm.refusals, NobodyElse)
 
     def apply(self, values: dict[str, Any]) -> Model:
-        tool = self.instance
+        tool: Any = self.instance
+        row: Model = tool
         try:
             return super().apply(values)
         except Guarded:
@@ -35,7 +36,7 @@ class ProposingToolForm(ToolForm):
         tool.proposal = policy_changes.propose_tool(
             tool.workspace, self.declared(values, tool.name), person=self.person
         )
-        return tool
+        return row
 
 
 @admin.register(Tool)
@@ -52,4 +53,5 @@ class ToolAdmin(ToolPages):
         """To the proposal, where one was made of what was posted."""
         if proposal := getattr(obj, "proposal", None):
             return redirect("proposal", obj.workspace.slug, proposal.public_id)
-        return super().response_change(request, obj)
+        answer: HttpResponse = super().response_change(request, obj)
+        return answer

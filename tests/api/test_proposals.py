@@ -11,9 +11,9 @@ from governance.onboarding import Plan
 from tests.api.caller import Caller
 from tests.cast import ACTOR, Cast, employ
 from tests.portal import enter
-from workspaces import agents, tenancy
+from workspaces import tenancy
 from workspaces.identifiers import key_digest
-from workspaces.models import User
+from workspaces.models import AgentKey, User
 from workspaces.people import actor_of
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def test_an_agent_is_registered_approved_and_gets_its_key(cast: Cast, dora: User
     assert approved["agent"]
     Caller(cast.olga).post(f"{here}/key", None, 403)
     key = script.post(f"{here}/key")
-    assert agents.AgentKey.objects.get(public_id=key["id"]).digest == key_digest(key["text"])
+    assert AgentKey.objects.get(public_id=key["id"]).digest == key_digest(key["text"])
     assert script.post(f"{here}/key", None, 409)["code"] == "proposal_not_ready"
 
 

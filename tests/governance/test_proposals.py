@@ -255,4 +255,4 @@ def test_an_answer_needs_the_permission_when_it_is_given(cast: Cast) -> None:
     people.set_roles(cast.acme, rita, roles=["approver"], actor="system")
     with pytest.raises(NotADecider):
         proposals.decide(proposal, person=cast.rita, approve=True)
-    assert PolicyVersion.objects.get(pk=proposal.version_id).status == PolicyVersion.Status.DRAFT
+    assert PolicyVersion.objects.get(proposals=proposal).status == PolicyVersion.Status.DRAFT
