@@ -77,6 +77,7 @@ urlpatterns = [
     at(f"{WORKSPACE}/roles/<path:name>", catalog.OneRole),
     at(f"{WORKSPACE}/agents", agents.Agents),
     at(AGENT, agents.OneAgent),
+    at(f"{AGENT}/callback", agents.Callback),
     at(f"{AGENT}/keys", agents.Keys),
     at(f"{AGENT}/keys/<str:key>", agents.OneKey),
     at(f"{AGENT}/keys/<str:key>/rotate", agents.KeyRotation),

@@ -17,7 +17,7 @@ from gate.admission import TOO_LATE, UNAVAILABLE
 from gate.answers import date_header, send_problem
 from gate.exchange import answer, authenticate, header, say, submit
 from gate.watch import watch
-from governance.requests import Answer, ApprovalQuery, Problem
+from governance.requests import ApprovalQuery, Problem
 
 LONGEST_WAIT = 60
 BEAT = 15.0  # seconds between two signs of life of a stream
@@ -156,10 +156,10 @@ class Stream:
             headers += [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
         await self.send({"type": "http.response.start", "status": status.value, "headers": headers})
 
-    async def tell(self, told: Answer, view: View, names: list[str]) -> None:
+    async def tell(self, told: bytes, view: View, names: list[str]) -> None:
         """Send the approval under each of these names; only the last carries the version, so that who was cut off
         between them is told again."""
-        lines = [f"event: {name}\ndata: ".encode() + bytes(told) + b"\n\n" for name in names]
+        lines = [f"event: {name}\ndata: ".encode() + told + b"\n\n" for name in names]
         lines[-1] = f"id: {view.version}\n".encode() + lines[-1]
         await self.part(b"".join(lines))
 

@@ -67,20 +67,20 @@ def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
 
 def questions(approval: Approval) -> list[dict[str, Any]]:
     """What reviewers asked the agent, the oldest first; answered is what the agent said something after."""
-    rows = list(approval.remarks.order_by("pk").values_list("entry_index", "person_id", "created"))
+    rows = list(approval.remarks.order_by("pk"))
     if not rows:
         return []
-    answered = max((index for index, person, _ in rows if person is None), default=-1)
-    texts = dict(read_details(approval.workspace.log_id, [index for index, person, _ in rows if person]))
+    asked = [row for row in rows if row.person_id is not None]
+    answered = max((row.entry_index for row in rows if row.person_id is None), default=-1)
+    texts = dict(read_details(approval.workspace.log_id, [row.entry_index for row in asked]))
     return [
         {
-            "id": index,
-            "text": texts.get(index, {}).get("text", ""),
-            "asked_at": stamp(created),
-            "answered": index < answered,
+            "id": row.entry_index,
+            "text": texts.get(row.entry_index, {}).get("text", ""),
+            "asked_at": stamp(row.created),
+            "answered": row.entry_index < answered,
         }
-        for index, person, created in rows
-        if person is not None
+        for row in asked
     ]
 
 

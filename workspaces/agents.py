@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypedDict, Unpack
 
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from audit import log
@@ -18,6 +19,7 @@ from workspaces.people import PERSON, check_members, person_behind
 from workspaces.schemas import Problem
 
 LIVE_KEYS = 2
+MOST_WAITING = 1000
 LOOSE = (Standing.ACTIVE, Standing.OBSERVE)
 
 
@@ -145,6 +147,8 @@ def write_settings(agent: Agent, settings: AgentSettings) -> Difference:
     """Save the agent and the people it acts for as far as they differ."""
     difference = Difference()
     values: dict[str, object] = {name: value for name, value in settings.items() if name != "acts_for"}
+    if not 1 <= (settings.get("most_waiting") or 1) <= MOST_WAITING:
+        raise ValidationError({"most_waiting": f"Between 1 and {MOST_WAITING:,} calls may wait for people."})
     if "labels" in settings:
         values["labels"] = sorted(set(settings["labels"]))
     if assign(agent, values) or agent.pk is None:

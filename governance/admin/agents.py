@@ -20,7 +20,7 @@ from governance.admin.approvals import waits_at
 from governance.admin.grants import GrantPages
 from governance.admin.registration import RegistrationPages
 from governance.admin.standing import BADGES, StandingPages, installation, ladder
-from governance.models import Approval
+from governance.models import Approval, CallbackState
 from governance.observed import may_draft
 from governance.subjects import effective_standing
 from workspaces.access import GrantLine
@@ -118,6 +118,7 @@ class AgentAdmin(RegistrationPages, GrantPages, StandingPages, AgentPages):
             "grants": used(obj, shown["grants"]),
             "budgets": bars(obj, now),
             "open_approvals": open_approvals.order_by("expires_at")[:RECENT],
+            "callback_state": CallbackState.objects.filter(agent=obj).first(),
             "grown_to": newest(obj.workspace.log_id) - 1,
         }
 

@@ -117,3 +117,22 @@ def test_each_role_may_what_its_row_says(cast: Cast) -> None:
         assert stranger.get(address, 404) == stranger.get("workspaces/none/agents/agt_none", 404)
         stranger.patch(address, {"purpose": "x"}, 404)
     assert gina.get(address.replace("acme", "globex"), 404)["code"] == "not_found"
+
+
+def test_where_an_agent_is_told_is_set_by_who_manages_agents(cast: Cast, olga: Caller) -> None:
+    address = f"workspaces/acme/agents/{cast.report_bot.public_id}/callback"
+    assert olga.get(address) == {"address": "", "secret": ""}
+    set_now = olga.put(address, {"url": "https://hooks.example.com/agents?token=x"})
+    assert set_now["address"] == "https://hooks.example.com/agents"
+    assert set_now["secret"].startswith("whsec_")
+    assert olga.get(address)["secret"] == ""
+    assert olga.put(address, {"url": "http://hooks.example.com/"}, 400)["code"] == "destination_refused"
+    assert Caller(cast.otto).get(address)["address"] == "https://hooks.example.com/…"
+    Caller(cast.otto).put(address, {"url": "https://other.example.com/"}, 403)
+    assert olga.delete(address, 200)["address"] == ""
+
+
+def test_how_many_calls_of_an_agent_wait_is_bounded(cast: Cast, olga: Caller) -> None:
+    address = f"workspaces/acme/agents/{cast.report_bot.public_id}"
+    assert olga.patch(address, {"most_waiting": 50})["most_waiting"] == 50
+    olga.patch(address, {"most_waiting": 5000}, 400)

@@ -174,6 +174,7 @@ BUTTONS: dict[str, str] = {
     "workspaces_agent_give_role": "manage_agents",
     "workspaces_agent_grant": "manage_agents",
     "workspaces_agent_revoke": "manage_agents",
+    "workspaces_agent_set_callback": "manage_agents",
     "workspaces_agent_revoke_key": "manage_agents",
     "workspaces_agent_rotate_key": "manage_agents",
     "workspaces_agent_stand": "tighten",
@@ -226,7 +227,7 @@ API: list[tuple[str, str, str]] = [
     ("post put delete", r"/(tools|resources)(/<str:public_id>)?$", "manage_tools"),
     (
         "post put patch delete",
-        r"/agents(/<str:agent>(/(keys|roles|grants|allowances)(/.*)?)?)?$",
+        r"/agents(/<str:agent>(/(callback|keys|roles|grants|allowances)(/.*)?)?)?$",
         "manage_agents",
     ),
     ("post put delete", r"<slug:slug>/roles(/<path:name>)?$", "manage_agents"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.cast import Cast, employ
 from tests.portal import body_of, enter, latest, page, press, queries
-from workspaces import agents
+from workspaces import agents, callbacks
 from workspaces.models import Agent, AgentKey
 from workspaces.people import actor_of
 
@@ -178,3 +178,30 @@ def test_the_list_and_the_page_cost_the_same_whatever_there_is(cast: Cast) -> No
     agents.set_agent_roles(cast.report_bot, dict.fromkeys(cast.roles.values()), actor="system")
     assert queries(client, "workspaces_agent_changelist") == listed
     assert queries(client, "workspaces_agent_change", cast.report_bot.pk) == shown
+
+
+def test_the_secret_of_callbacks_is_shown_in_the_answer_and_kept_sealed(cast: Cast) -> None:
+    client = enter(cast.olga)
+    address = reverse("admin:workspaces_agent_set_callback", args=[cast.report_bot.pk])
+    answer = client.post(address, {"url": "https://hooks.example.com/agents?token=T0K3N"})
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    assert answer.context["text"].startswith("whsec_")
+    told = page(client, "workspaces_agent_change", cast.report_bot.pk)
+    assert "https://hooks.example.com/agents" in told
+    assert "T0K3N" not in told
+    assert answer.context["text"] not in told
+    assert "an address inside" in press(
+        client, "workspaces_agent_set_callback", cast.report_bot.pk, url="https://127.0.0.1/"
+    )
+    assert "at the gate alone" in press(client, "workspaces_agent_set_callback", cast.report_bot.pk)
+
+
+def test_who_manages_no_agents_sees_the_host_only_and_sets_nothing(cast: Cast) -> None:
+    callbacks.set_callback(cast.report_bot, url="https://hooks.example.com/S3CR3T", actor="system")
+    client = enter(cast.otto)
+    told = page(client, "workspaces_agent_change", cast.report_bot.pk)
+    assert "https://hooks.example.com/…" in told
+    assert "S3CR3T" not in told
+    address = reverse("admin:workspaces_agent_set_callback", args=[cast.report_bot.pk])
+    assert client.post(address, {"url": "https://other.example.com/"}).status_code == 403

@@ -15,8 +15,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
+from audit import destinations
 from audit.admin.pages import display
-from workspaces import access, agents
+from workspaces import access, agents, callbacks
 from workspaces.access.admin import REFUSALS, act, actor_in, filled, person_of
 from workspaces.access.grants import NoSuchPermission
 from workspaces.admin.catalog import RISK_LABELS, NamedAdmin, NamedForm, permissions_in_role
@@ -41,7 +42,7 @@ class AgentForm(NamedForm):
     class Meta:
         model = Agent
         fields = ["workspace", "name", "owner", "purpose", "labels", "risk_tier", "isolated_runs",
-                  "sessions_per_hour"]  # fmt: skip
+                  "sessions_per_hour", "most_waiting"]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,6 +69,7 @@ class AgentForm(NamedForm):
             "risk_tier": values["risk_tier"],
             "isolated_runs": values["isolated_runs"],
             "sessions_per_hour": values["sessions_per_hour"],
+            "most_waiting": values["most_waiting"],
         }
         if self.instance.pk is None:
             return agents.create_agent(workspace, name, actor=self.actor, **settings)
@@ -121,7 +123,8 @@ class AgentPages(NamedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["workspace", "name", "owner", "purpose", "labels", "risk_tier", "isolated_runs"]
-        return [*fields, "sessions_per_hour", "acts_for"] if obj else [*fields, "sessions_per_hour"]
+        fields += ["sessions_per_hour", "most_waiting"]
+        return [*fields, "acts_for"] if obj else fields
 
     @display(description="Last seen", ordering="last_seen")
     def seen(self, agent: Any) -> datetime | str:
@@ -151,6 +154,7 @@ class AgentPages(NamedAdmin):
             "may_add_key": may_manage and obj.standing != "revoked" and live < agents.LIVE_KEYS,
             "given_roles": obj.agent_roles.select_related("role").order_by("role__name"),
             "grants": access.grants_of(obj),
+            "callback": callbacks.address(obj, whole=may_manage),
         }
         if may_manage:
             shown["roles_to_give"] = Role.objects.filter(workspace=obj.workspace).order_by("name")
@@ -197,6 +201,27 @@ class AgentPages(NamedAdmin):
             "page": self.page_of(agent),
         }
         response = render(request, "admin/workspaces/key.html", context)
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    @act("set_callback", destinations.NotAllowed)
+    def set_callback(self, request: HttpRequest, agent: Agent) -> HttpResponse | None:
+        """Set where the agent is told of its approvals, or end that; the secret stands in this very answer alone."""
+        self.require(request, "manage_agents", agent)
+        secret = callbacks.set_callback(agent, url=request.POST.get("url", ""), actor=actor_in(request))
+        if not secret:
+            messages.success(request, f"{agent.name} is told of its approvals at the gate alone.")
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Callbacks of {agent.name}",
+            "opts": self.opts,
+            "agent": agent,
+            "address": callbacks.address(agent, whole=True),
+            "text": secret,
+            "page": self.page_of(agent),
+        }
+        response = render(request, "admin/workspaces/callback.html", context)
         response["Cache-Control"] = "no-store, private"
         return response
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from audit.api.pages import Whole
 from audit.api.problems import Exact
 from audit.api.views import Listing
-from workspaces import access, agents
+from workspaces import access, agents, callbacks
 from workspaces.api.fields import Labels, MemberField, named_error
 from workspaces.api.views import VIEW, WorkspaceView, found
 from workspaces.changes import Change
@@ -48,6 +48,13 @@ class AgentDocument(Exact):
     )
     sessions_per_hour = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, required=False
+    )
+    most_waiting = serializers.IntegerField(
+        min_value=1,
+        max_value=1000,
+        allow_null=True,
+        required=False,
+        help_text="Calls that may wait for people at once; null is 20.",
     )
     acts_for = Principals(required=False)
     standing = serializers.ChoiceField(Standing.choices, read_only=True)
@@ -124,6 +131,50 @@ class AgentView(WorkspaceView):
         super().initial(request, *args, **kwargs)
         rows = Agent.objects.filter(workspace=self.workspace).select_related("workspace", "owner", "group")
         self.agent = found(rows.filter(public_id=kwargs["agent"]).first(), "agent")
+
+
+class CallbackDocument(Exact):
+    """Where an agent is told what became of its approvals."""
+
+    url = serializers.CharField(
+        write_only=True, max_length=callbacks.LONGEST, help_text="A public https address."
+    )
+    address = serializers.SerializerMethodField(
+        help_text="Without its query, and only the host for who may not change it; empty: there is none."
+    )
+    secret = serializers.SerializerMethodField(
+        help_text="What signs messages, shown when it is set and never again."
+    )
+
+    def get_address(self, agent: Agent) -> str:
+        return callbacks.address(agent, whole=bool(getattr(agent, "shown_whole", True)))
+
+    def get_secret(self, agent: Agent) -> str:
+        return str(getattr(agent, "shown_secret", ""))
+
+
+class Callback(AgentView):
+    """Where an agent is told what became of its approvals."""
+
+    permission = {"GET": VIEW, "PUT": MANAGE, "DELETE": MANAGE}
+    serializer_class = CallbackDocument
+
+    def get(self, request: Request, slug: str, agent: str) -> Response:
+        """The address, without its query; of it the host only for who may not change it."""
+        row: Any = self.agent
+        row.shown_whole = access.may(self.person, MANAGE, self.workspace)
+        return self.shown(row)
+
+    def put(self, request: Request, slug: str, agent: str) -> Response:
+        """Set the address, and a new secret: it is in this answer and nowhere else."""
+        row: Any = self.agent
+        row.shown_secret = callbacks.set_callback(row, url=self.read(request)["url"], actor=self.actor)
+        return self.shown(row)
+
+    def delete(self, request: Request, slug: str, agent: str) -> Response:
+        """Tell the agent at the gate alone."""
+        callbacks.set_callback(self.agent, url="", actor=self.actor)
+        return self.shown(self.agent)
 
 
 class KeyDocument(Exact):
