@@ -13,6 +13,7 @@ from billing.api import Budgets, OneBudget
 from governance.api import (
     absences,
     access,
+    answers,
     approvals,
     containment,
     decisions,
@@ -26,6 +27,7 @@ from governance.api import (
     proposals,
     replays,
     reviews,
+    standing_approvals,
     streams,
     trials,
 )
@@ -35,6 +37,7 @@ from workspaces.api import agents, catalog, people
 WORKSPACE = "workspaces/<slug:slug>"
 AGENT = f"{WORKSPACE}/agents/<str:agent>"
 APPROVAL = f"{WORKSPACE}/approvals/<str:approval>"
+STANDING = f"{WORKSPACE}/standing-approvals/<str:standing_approval>"
 DECISION = f"{WORKSPACE}/decisions/<int:index>"
 POLICY = f"{WORKSPACE}/policies/<int:number>"
 REPLAY = f"{WORKSPACE}/replays/<str:replay>"
@@ -135,6 +138,15 @@ urlpatterns = [
     at(APPROVAL, approvals.OneApproval),
     at(f"{APPROVAL}/content", approvals.ApprovalContent),
     at(f"{APPROVAL}/decide", approvals.ApprovalDecision),
+    at(f"{APPROVAL}/edit", answers.ApprovalEdit),
+    at(f"{APPROVAL}/edit/preview", answers.ApprovalEditPreview),
+    at(f"{APPROVAL}/ask", answers.ApprovalQuestion),
+    at(f"{APPROVAL}/standing", standing_approvals.Gift),
+    at(f"{WORKSPACE}/approval-answers", answers.ApprovalBatch),
+    at(f"{WORKSPACE}/standing-approvals", standing_approvals.StandingApprovals),
+    at(f"{WORKSPACE}/standing-approval-suggestions", standing_approvals.StandingApprovalSuggestions),
+    at(STANDING, standing_approvals.OneStandingApproval),
+    at(f"{STANDING}/revoke", standing_approvals.StandingApprovalRevocation),
     at(f"{WORKSPACE}/decisions", decisions.Decisions),
     at(DECISION, decisions.OneDecision),
     at(f"{DECISION}/content", decisions.DecisionContent),

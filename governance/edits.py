@@ -70,13 +70,18 @@ class Judged:
 
 def parse(text: str) -> dict[str, Any]:
     """Arguments that a person typed, as strictly as the gate takes them. Raises EditRefused."""
-    try:
-        value = canonical.decode(text.encode("utf-8", "surrogatepass"))
-    except canonical.ParseError as error:
-        raise EditRefused(error.code, f"These arguments cannot be read: {error}", status=400) from error
+    value = value_of(text)
     if not isinstance(value, dict):
         raise EditRefused("malformed_json", "Arguments are a JSON object, in braces.", status=400)
     return value
+
+
+def value_of(text: str) -> Any:
+    """A JSON value that a person typed. Raises EditRefused."""
+    try:
+        return canonical.decode(text.encode("utf-8", "surrogatepass"))
+    except canonical.ParseError as error:
+        raise EditRefused(error.code, f"This cannot be read: {error}", status=400) from error
 
 
 def preview(approval: Approval, *, person: User, tool: str = "", arguments: Mapping[str, Any]) -> Judged:
@@ -167,7 +172,9 @@ def judge(
     before = read_detail(approval.workspace.log_id, current_index(approval))
     asked = read_detail(approval.workspace.log_id, approval.entry_index)
     if "arguments" not in before or "arguments" not in asked:
-        raise EditRefused("content_erased", "What the agent sent was erased, so nothing is left to edit; reject it.")
+        raise EditRefused(
+            "content_erased", "What the agent sent was erased, so nothing is left to edit; reject it."
+        )
     request = requested(approval, tool or approval.tool, arguments, asked)
     batch = Batch(current, entries)
     batch.load([request])

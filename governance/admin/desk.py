@@ -116,9 +116,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
-    groups.append(
-        group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens"))
-    )
+    groups.append(group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens")))
     count_waiting(person, groups)
     show_where(request, groups[0]["items"])
     return [each for each in groups if each["items"]]
@@ -155,6 +153,7 @@ def show_where(request: HttpRequest, items: list[dict[str, Any]]) -> None:
 
 DAILY = [
     ("Approvals", "approval_delegation", "governance_approval", "view_workspace"),
+    ("Approved ahead", "event_repeat", "governance_standingapproval", "view_workspace"),
     ("Decisions", "gavel", "governance_decisionrecord", "view_workspace"),
     ("Log", "receipt_long", "audit_entry", "view_log"),
 ]

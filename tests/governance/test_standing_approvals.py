@@ -17,7 +17,7 @@ from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondF
 from governance.bounds import BadBounds
 from governance.conduct import Conduct
 from governance.coverage import StandingRefused
-from governance.models import StandingApproval
+from governance.models import Approval, StandingApproval
 from tests.approving import decide
 from tests.asking import admit, check, publish, request, waiting
 from tests.cast import ACTOR, TOOLS, Cast, employ
@@ -57,11 +57,17 @@ class Desk:
     def give(
         self, answer: dict[str, Any] | None = None, person: User | None = None, **more: Any
     ) -> StandingApproval:
+        return self.give_from(waiting(answer or self.check()), person, **more)
+
+    def give_from(self, approval: Approval, person: User | None = None, **more: Any) -> StandingApproval:
         person = person or self.cast.rita
         wanted: dict[str, Any] = {
-            "until": timezone.now() + timedelta(hours=1), "max_uses": 2, "reason": WHY, "actor": actor_of(person),
-        }  # fmt: skip
-        return standing.give(waiting(answer or self.check()), person=person, **wanted | more)
+            "until": timezone.now() + timedelta(hours=1),
+            "max_uses": 2,
+            "reason": WHY,
+            "actor": actor_of(person),
+        }
+        return standing.give(approval, person=person, **wanted | more)
 
     def verdict(self, arguments: dict[str, Any] | None = None, **more: Any) -> str:
         return str(self.check(arguments, **more)["decision"])

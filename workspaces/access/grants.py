@@ -19,6 +19,7 @@ from workspaces.changes import Applied, Change, OtherWorkspace
 from workspaces.declarations import Action
 from workspaces.models import (
     Agent,
+    AgentRole,
     Resource,
     ResourceGrant,
     Role,
@@ -285,6 +286,23 @@ def rows_behind(agent_id: int, tool_id: int, *, actions: Iterable[str], now: dat
             for path in paths[row.group_id]
         ],
     )
+
+
+def grants_in_force(
+    tools: Iterable[tuple[int, int | None]], resources: Iterable[tuple[int, int | None]], *, now: datetime
+) -> tuple[set[tuple[int, int | None]], set[tuple[int, int | None]]]:
+    """Which of these rows of grants, as ``rows_behind`` names them, are in force still: three queries."""
+    named = [set(tools), set(resources)]
+    roles = {held for paths in named for _, held in paths if held is not None}
+    kept = set(
+        AgentRole.objects.filter(pk__in=roles).exclude(expires_at__lte=now).values_list("pk", flat=True)
+    )
+    found = []
+    for model, paths in zip((ToolGrant, ResourceGrant), named, strict=True):
+        rows = model._default_manager.filter(pk__in={row for row, _ in paths}).exclude(expires_at__lte=now)
+        there = set(rows.values_list("pk", flat=True))
+        found.append({path for path in paths if path[0] in there and (path[1] is None or path[1] in kept)})
+    return found[0], found[1]
 
 
 def set_permissions(workspace: Workspace, person: User, wanted: Iterable[str]) -> Difference:
