@@ -163,12 +163,6 @@ def changes(approval: Approval) -> list[dict[str, str]]:
     ]
 
 
-def undelivered(approval: Approval) -> list[tuple[str, str]]:
-    """(person, why) of the reviewers whom the mail about it did not reach."""
-    rows = approval.links.filter(failed_at__isnull=False).select_related("person").order_by("person__name")
-    return [(presentation.visible(str(row.person)), presentation.visible(row.error)) for row in rows]
-
-
 def waiting_for(person: User, now: datetime) -> QuerySet[ApprovalLink]:
     """That approvals wait for this person, as their rows say: found by index, and judged nowhere."""
     epoch = F("approval__agent__epoch") + F("approval__workspace__epoch")

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from governance import approvals, disclosures, presentation, readings, rendering
+from governance import approvals, disclosures, presentation, readings, rendering, undelivered
 from governance.admin import answering, inbox
 from governance.admin.circumstances import circumstances
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
@@ -171,7 +171,7 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "votes": readings.votes(approval, content=shown["may_see_content"]),
         "remarks": readings.remarks(approval, content=shown["may_see_content"]),
         "changes": readings.changes(approval) if shown["may_see_content"] else [],
-        "undelivered": readings.undelivered(approval),
+        "undelivered": undelivered.mail_trouble(approval),
         "decision": decision_of(approval),
         "chart": chart(ApprovalFlow, approval.process),
         **circumstances(approval, now),

@@ -10,7 +10,7 @@ from django.db.models import Count, F, Max, Model, Q, QuerySet
 from audit.models import Head
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
-from governance import approvals, containment, leavers
+from governance import approvals, containment, leavers, undelivered
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
 from governance.naming import names_of
@@ -71,6 +71,18 @@ def waiting(person: User, workspaces: Workspaces, now: datetime) -> Concern:
             workspace__in=workspaces, status=Approval.Status.PENDING, expires_at__gt=now
         ).order_by("expires_at", "pk")
     concern.rows = list(rows.select_related("agent", "workspace")[:SHOWN])
+    return concern
+
+
+def unmailed(person: User, workspaces: Workspaces, now: datetime) -> Concern:
+    """Reviewers whom a mail about what waits for them did not reach, the most urgent first."""
+    concern = Concern(
+        "unmailed",
+        "Reviewers who could not be mailed",
+        ("manage_members", "decide"),
+        "Every mail to a reviewer about a waiting call was taken.",
+    )
+    concern.rows = list(undelivered.waiting(workspaces)[:SHOWN])
     return concern
 
 
@@ -258,4 +270,14 @@ def spending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
 
 
 Gather: TypeAlias = Callable[[User, Workspaces, datetime], Concern]
-GATHERED: list[Gather] = [waiting, observed, contained, ownerless, denied, unreported, spending, ending]
+GATHERED: list[Gather] = [
+    waiting,
+    unmailed,
+    observed,
+    contained,
+    ownerless,
+    denied,
+    unreported,
+    spending,
+    ending,
+]

@@ -17,6 +17,7 @@ from governance import absences, approvals, asking, bounces, letters, links, mai
 from governance.models import Approval, ApprovalLink, Mailing
 from tests.approving import ask, requirement
 from tests.cast import ACTOR, Cast, employ
+from tests.portal import enter, page
 from tests.servers import SmtpSink
 from workspaces.models import User
 
@@ -408,3 +409,15 @@ def test_the_command_takes_a_bounce_from_its_input(
     call_command("note_bounce")
     assert "Noted for 1" in capsys.readouterr().out
     assert undelivered.mail_trouble(Approval.objects.get()) != []
+
+
+def test_the_portal_shows_who_could_not_be_mailed(cast: Cast, post: SmtpSink) -> None:
+    post.refused[cast.rita.email] = "550 5.1.1 No such user"
+    approval = ask(cast.report_bot, [requirement(cast.rita)])
+    work()
+    for person in (cast.olga, cast.rita):
+        desk = page(enter(person), "index")
+        assert "Reviewers who could not be mailed" in desk
+        assert "550 5.1.1 No such user" in desk
+    assert "550 5.1.1 No such user" in page(enter(cast.olga), "governance_approval_change", approval.pk)
+    assert "No such user" not in page(enter(cast.gina), "index")
