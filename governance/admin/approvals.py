@@ -42,9 +42,8 @@ class AnswerForm(forms.Form):
 
     decision = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject")])
     comment = forms.CharField(required=False, max_length=COMMENT_LENGTH, strip=True)
-    round = forms.IntegerField(
-        required=False, min_value=1, max_value=10_000
-    )  # of the call that the page showed
+    # Of the call that the page showed.
+    round = forms.IntegerField(required=False, min_value=1, max_value=10_000)
     back = forms.ChoiceField(required=False, choices=[("inbox", "To the inbox")])
 
 
@@ -174,6 +173,7 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "undelivered": undelivered.mail_trouble(approval),
         "decision": decision_of(approval),
         "chart": chart(ApprovalFlow, approval.process),
+        **answering.further(person, approval, may_decide=may_decide),
         **circumstances(approval, now),
     }
 

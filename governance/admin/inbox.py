@@ -14,6 +14,7 @@ from governance.models import Approval, Overflow
 from governance.pending import MOST_OPEN
 from governance.reviewers import Panel, Roster
 from workspaces.access import workspaces_for
+from workspaces.declarations import Risk
 from workspaces.models import User, Workspace
 
 FOR_YOU = "waits for you"
@@ -132,7 +133,7 @@ def listed(person: User, asked: Asked, now: datetime) -> dict[str, Any]:
     return {
         "asked": asked,
         "folds": folded(rows) if not asked.status else [Fold([row], False) for row in rows],
-        "count": len(rows),
+        "several": any(row.yours and row.approval.risk == Risk.LOW for row in rows),
         "next": replace(asked, after=place_of(last, asked)).query if last else "",
         "views": [(label, asked.turned(view=view), view) for view, label in VIEWS.items()],
         "statuses": [

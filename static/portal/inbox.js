@@ -104,7 +104,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const names = () => new Set(rows().concat([...list.querySelectorAll("[hidden] [data-row]")]).map((each) => each.dataset.row));
 
   async function refresh() {
-    if (document.hidden || dialog.open) return soon(RARELY);
+    const busy = dialog.open || list.querySelector("input:checked, input:focus");
+    if (document.hidden || busy) return soon(RARELY);
     if (asking) { again = true; return; }
     asking = true;
     try {
