@@ -26,7 +26,7 @@ import threading
 import time
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -63,6 +63,7 @@ NEXT_STEP = {
     "approval_rejected": "Do not ask for the same again; hand the task back to a person.",
     "approval_expired": "Ask again without the approval to open a new one.",
     "approval_cancelled": "Ask again without the approval to open a new one.",
+    "approval_edited": "A reviewer approved another call: read the approval, and make that one instead.",
     "approval_mismatch": "Repeat exactly the call that was approved.",
     "approval_used": "An approval is good for one call: ask again without it.",
     "too_many_pending": "Wait until some of this agent's open approvals are decided.",
@@ -116,13 +117,25 @@ class Pending(Denied):
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's part in a call. `status` is pending, approved, rejected, expired, cancelled or used."""
+    """A person's part in a call. `status` is pending, approved, rejected, expired, cancelled or used.
+
+    Where a reviewer `edited` the call, the approval is for `tool` and `arguments`, and `changes` says what is
+    different. `questions` are the reviewers', to which this agent may reply.
+    """
 
     id: str
     status: str
     url: str | None
     expires_at: datetime | None
     raw: dict[str, Any] = field(repr=False)
+    version: int = 0
+    tool: str | None = None
+    edited: bool = False
+    arguments: dict[str, Any] | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    reachable: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,7 @@ class Decision:
     tool: str
     dry_run: bool
     good_until: float = field(repr=False)  # by _clock; 0 where nothing is permitted
+    arguments: dict[str, Any] = field(default_factory=dict, repr=False)  # that were asked about
 
     @property
     def expired(self) -> bool:
@@ -254,10 +268,29 @@ def _approval(raw: Mapping[str, Any], asked: str | None = None) -> Approval:
         _maybe(raw, "url", str),
         _time(raw, "expires_at"),
         dict(raw),
+        version=_maybe(raw, "version", int) or 0,
+        tool=_maybe(raw, "tool", str),
+        edited=_maybe(raw, "edited", bool) or False,
+        arguments=_maybe(raw, "arguments", dict),
+        changes=_list(raw, "changes", dict) if raw.get("changes") is not None else [],
+        questions=_list(raw, "questions", dict) if "questions" in raw else [],
+        comments=_list(raw, "comments", str) if "comments" in raw else [],
+        reachable=raw.get("reachable") is not False,
     )
+    if approval.edited and (approval.tool is None or approval.arguments is None):
+        raise Unreachable("The gate's answer is malformed: an edited approval without the edited call.")
     if asked not in (None, approval.id):
         raise Unreachable(f"The gate answered about {approval.id}, asked about {asked}.")
     return approval
+
+
+def _approval_id(decision_or_approval_id: Decision | str) -> str:
+    asked = decision_or_approval_id
+    if isinstance(asked, Decision):
+        asked = asked.approval.id if asked.approval else ""
+    if not re.fullmatch(r"apr_[A-Za-z0-9_-]+", asked):
+        raise Misused("There is no approval to wait for: pass a pending decision or an apr_… id.")
+    return asked
 
 
 def _good_until(answer: _Answer, expires_at: datetime | None) -> float:
@@ -508,6 +541,7 @@ class Countersign:
             body = {name: value for name, value in {**call, **claims}.items() if value is not None}
             raw, answer = self._request("POST", "/v1/check", body, self.timeout)
             decision = _decision(raw, answer, tool, dry_run, approval)
+            decision = replace(decision, arguments=dict(arguments or {}))
             self._recognize(decision, _fingerprint(call), call_id, approval)
             seq = decision.agent_seq
             self._keep_receipt(decision)
@@ -515,30 +549,84 @@ class Countersign:
             self._count(seq)
         return decision
 
-    def wait(self, decision_or_approval_id: Decision | str, timeout: float = 300.0) -> Approval:
+    def wait(
+        self,
+        decision_or_approval_id: Decision | str,
+        timeout: float = 300.0,
+        *,
+        since: int | None = None,
+    ) -> Approval:
         """Wait up to `timeout` seconds for people to settle an approval; it may come back still pending.
 
-        Interruptions of the gate are waited out; other errors are raised.
+        With `since`, a version of it, anything newer ends the wait: a question, an edit. Interruptions of the gate are
+        waited out; other errors are raised.
         """
-        asked = decision_or_approval_id
-        if isinstance(asked, Decision):
-            asked = asked.approval.id if asked.approval else ""
-        if not re.fullmatch(r"apr_[A-Za-z0-9_-]+", asked):
-            raise Misused("There is no approval to wait for: pass a pending decision or an apr_… id.")
+        asked = _approval_id(decision_or_approval_id)
         deadline = _clock() + timeout
+        known = since
         while True:
-            started, pause = _clock(), 0.5
+            started, pause = _clock(), 0.0
             poll = min(30, max(0, int(deadline - started)))
             try:
-                raw, _ = self._request("GET", f"/v1/approvals/{asked}?wait={poll}", None, poll + self.timeout)
+                path = f"/v1/approvals/{asked}?wait={poll}" + (f"&since={known}" if known is not None else "")
+                raw, _ = self._request("GET", path, None, poll + self.timeout)
                 approval = _approval(raw, asked)
-                if approval.status != "pending" or _clock() >= deadline:
+                news = since is not None and approval.version > since
+                if approval.status != "pending" or news or _clock() >= deadline:
                     return approval
+                # Without a version the same is asked again at once only where nothing came before its time.
+                pause = 0.0 if approval.version > (known or 0) else 0.5
+                known = approval.version or None
             except CountersignError as error:
                 if error.retry_after is None or _clock() + error.retry_after >= deadline:
                     raise
-                pause = max(pause, error.retry_after)
+                pause = max(0.5, error.retry_after)
             time.sleep(max(0.0, min(started + pause, deadline) - _clock()))
+
+    def follow(self, decision_or_approval_id: Decision | str, timeout: float = 300.0) -> Iterator[Approval]:
+        """Yield the approval as it is now and after each change, the last one settled, unless `timeout` seconds are
+        over before. Read `questions` and reply, or `edited`, as it goes on."""
+        asked, deadline, known = _approval_id(decision_or_approval_id), _clock() + timeout, 0
+        while True:
+            approval = self.wait(asked, max(0.0, deadline - _clock()), since=known)
+            if approval.version > known or approval.status != "pending":
+                yield approval
+            known = max(known, approval.version)
+            if approval.status != "pending" or _clock() >= deadline:
+                return
+
+    def cancel(self, decision_or_approval_id: Decision | str, reason: str | None = None) -> Approval:
+        """Take back a call that waits for people. Raises Refused, 409, where it is settled."""
+        return self._say(decision_or_approval_id, "cancel", {"reason": reason} if reason else {})
+
+    def reply(self, decision_or_approval_id: Decision | str, text: str) -> Approval:
+        """Answer a reviewer's question. Raises Refused, 409, where none is open or the approval is settled."""
+        return self._say(decision_or_approval_id, "reply", {"text": text})
+
+    def _say(self, decision_or_approval_id: Decision | str, what: str, body: dict[str, Any]) -> Approval:
+        asked = _approval_id(decision_or_approval_id)
+        raw, _ = self._request("POST", f"/v1/approvals/{asked}/{what}", body, self.timeout)
+        return _approval(raw, asked)
+
+    def request_access(
+        self,
+        tool: str,
+        reason: str,
+        *,
+        resource: str | None = None,
+        action: str | None = None,
+        hours: int | None = None,
+    ) -> dict[str, Any]:
+        """Ask people for what a call of this tool was denied for want of; the request's `id` is asked about later."""
+        wish = {"tool": tool, "reason": reason, "resource": resource, "action": action, "hours": hours}
+        body = {name: value for name, value in wish.items() if value is not None}
+        return self._request("POST", "/v1/access-requests", body, self.timeout)[0]
+
+    def access_request(self, request_id: str) -> dict[str, Any]:
+        """Return what became of a request for access."""
+        if not re.fullmatch(r"prp_[A-Za-z0-9_-]+", request_id):
+            raise Misused("A request for access has an id that begins with prp_.")
+        return self._request("GET", f"/v1/access-requests/{request_id}", None, self.timeout)[0]
 
     def check_and_wait(
         self,
@@ -546,11 +634,14 @@ class Countersign:
         arguments: Mapping[str, Any] | None = None,
         *,
         wait: float = 300.0,
+        accept_edits: bool = False,
         **question: Any,
     ) -> Decision:
         """Check, wait up to `wait` seconds for people where they must decide, and check with the approval.
 
-        A call that they settled otherwise is a denial with the code `approval_<status>`.
+        A call that they settled otherwise is a denial with the code `approval_<status>`. One that they approved in
+        another form is a denial with the code `approval_edited`, unless `accept_edits`: then the decision is about the
+        edited call, and its `tool` and `arguments` are what to make.
         """
         decision = self.check(tool, arguments, **question)
         if decision.decision != "pending" or decision.dry_run:
@@ -560,7 +651,15 @@ class Countersign:
             return decision
         if approval.status != "approved":
             return replace(decision, decision="deny", code=f"approval_{approval.status}", approval=approval)
-        return self.check(tool, arguments, **{**question, "approval": approval.id})
+        if not approval.edited:
+            return self.check(tool, arguments, **{**question, "approval": approval.id})
+        if not accept_edits:
+            return replace(decision, decision="deny", code="approval_edited", approval=approval)
+        claims = {name: value for name, value in question.items() if name not in ("resource", "action")}
+        decision = self.check(
+            approval.tool or tool, approval.arguments, **{**claims, "approval": approval.id}
+        )
+        return replace(decision, approval=approval)
 
     def outcome(
         self,
@@ -596,16 +695,20 @@ class Countersign:
         *,
         wait: float | None = None,
         session: str | None = None,
+        edited: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
     ) -> Callable[[_F], _F]:
         """Decorate a function, sync or async, so that it runs only while its call is allowed.
 
         arguments: called with the function's own parameters, returns what the tool's schema names; without it
-        those are the parameters by name. wait: seconds to wait for people. Raises Denied, Pending or another
-        CountersignError instead of running. An outcome that cannot be reported is kept in `unreported`.
+        those are the parameters by name. wait: seconds to wait for people. Where a reviewer approved the call with
+        other arguments, the function runs with those; `edited` turns the tool's arguments into the function's
+        parameters by name where `arguments` made them of these. An edit that cannot be made so, or that names another
+        tool, is Denied. Raises Denied, Pending or another CountersignError instead of running. An outcome that cannot
+        be reported is kept in `unreported`.
         """
 
         def decorate(function: _F) -> _F:
-            guard = _Guard(self, function, tool, arguments, wait, session)
+            guard = _Guard(self, function, tool, arguments, wait, session, edited)
 
             @functools.wraps(function)
             def run(*args: Any, **kwargs: Any) -> Any:
@@ -737,17 +840,18 @@ class _Guard:
         arguments: Callable[..., Mapping[str, Any]] | None,
         wait: float | None,
         session: str | None,
+        edited: Callable[[dict[str, Any]], Mapping[str, Any]] | None,
     ) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise Misused("A generator runs after its guard has returned: guard what consumes it.")
         self.client, self.function, self.signature = client, function, inspect.signature(function)
         self.tool, self.arguments, self.wait, self.session = tool, arguments or self._by_name, wait, session
+        self.edited = edited or (dict if arguments is None else None)
         # Threads of its own: calls that wait for people would take all of the event loop's.
         self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="countersign")
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = self._bind(args, kwargs)
-        decision = self._admit(call)
+        call, decision = self._admit(self._bind(args, kwargs))
         if not decision.allowed:
             self.client.report(decision, "skipped", "expired before it began")
             raise Denied(decision)
@@ -763,8 +867,7 @@ class _Guard:
         return result
 
     async def run_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = self._bind(args, kwargs)
-        decision = await self._in_thread(self._admit, call)
+        call, decision = await self._in_thread(self._admit, self._bind(args, kwargs))
         if not decision.allowed:
             await self._in_thread(self.client.report, decision, "skipped", "expired before it began")
             raise Denied(decision)
@@ -779,16 +882,66 @@ class _Guard:
         await self._in_thread(self.client.report, decision, "succeeded")
         return result
 
-    def _admit(self, call: inspect.BoundArguments) -> Decision:
-        """Return a decision that said allow; raises CountersignError otherwise."""
+    def _admit(self, call: inspect.BoundArguments) -> tuple[inspect.BoundArguments, Decision]:
+        """Return the call to make and the decision that allows it; raises CountersignError otherwise."""
         judged = self.arguments(*call.args, **call.kwargs)
-        if self.wait:
-            decision = self.client.check_and_wait(self.tool, judged, wait=self.wait, session=self.session)
-        else:
+        if not self.wait:
             decision = self.client.check(self.tool, judged, session=self.session)
+        else:
+            decision = self.client.check_and_wait(self.tool, judged, wait=self.wait, session=self.session)
+            if decision.code == "approval_edited":
+                return self._admit_edited(call, decision)
         if decision.decision == "allow":
-            return decision
+            return call, decision
         raise (Pending if decision.decision == "pending" else Denied)(decision)
+
+    def _admit_edited(
+        self, call: inspect.BoundArguments, decision: Decision
+    ) -> tuple[inspect.BoundArguments, Decision]:
+        """The edited call, if this function can make it, and the decision that allows it. Asked only after that is
+        known: a use of the approval for a call that cannot be made would be lost."""
+        approval = cast(Approval, decision.approval)
+        if approval.tool != self.tool or self.edited is None:
+            raise Denied(decision)
+        changed = self._edit(call, decision, self.edited(approval.arguments or {}))
+        asked = self.client.check(self.tool, approval.arguments, session=self.session, approval=approval.id)
+        if asked.decision == "allow":
+            return changed, asked
+        raise (Pending if asked.decision == "pending" else Denied)(asked)
+
+    def _edit(
+        self, call: inspect.BoundArguments, decision: Decision, edited: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """The call with the parameters that a reviewer changed. Raises Denied where one of them is none of the
+        function's."""
+        before = self._by_name(*call.args, **call.kwargs)
+        names = set(edited)
+        if (
+            self.arguments == self._by_name
+        ):  # only what was changed: what a schema filled in, the function does itself
+            paths = [str(change.get("path", "")) for change in cast(Approval, decision.approval).changes]
+            changed = {path.split("/")[1].replace("~1", "/").replace("~0", "~") for path in paths if path}
+            names = changed if all(paths) else names | set(before)
+        for name in names:
+            before.pop(name, None)
+            if name in edited:
+                before[name] = edited[name]
+        kinds = {name: parameter.kind for name, parameter in self.signature.parameters.items()}
+        first = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_ONLY]
+        more = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_POSITIONAL), None)
+        positional = [before.pop(name) for name in first if name in before]
+        if more is not None and before.get(more):
+            positional += [
+                before.pop(name)
+                for name, kind in kinds.items()
+                if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and name in before
+            ]
+            positional += before[more]
+        before.pop(more or "", None)
+        try:
+            return self._bind(tuple(positional), before)
+        except TypeError:
+            raise Denied(decision) from None
 
     async def _in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
