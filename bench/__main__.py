@@ -1,5 +1,6 @@
 """``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, and those that promise
-something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit, approvals; without a name all of
+something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit, approvals,
+approval-races; without a name all of
 them. Exit status 1 where a figure does not count, or is worse than promised."""
 
 import argparse
@@ -15,7 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import approvals, audit, bodies, crash, heads, kill, load, memory, portal, replay, search
+from bench import (
+    approval_races,
+    approvals,
+    audit,
+    bodies,
+    crash,
+    heads,
+    kill,
+    load,
+    memory,
+    portal,
+    replay,
+    search,
+)
 from bench.pressure import PromiseBroken
 from bench.servers import manage, serving, surroundings
 
@@ -199,6 +213,7 @@ PROMISES = {
     "search": search.measure,
     "audit": audit.measure,
     "approvals": approvals.measure,
+    "approval-races": approval_races.measure,
 }
 PARTS |= PROMISES
 
