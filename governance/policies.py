@@ -24,6 +24,7 @@ from workspaces.models import (
     User,
     Workspace,
 )
+from workspaces.people import PERSON
 
 Status = PolicyVersion.Status
 ROUNDS = 5  # of judging rules anew, where what they speak of changed meanwhile
@@ -217,6 +218,33 @@ def go_back(version: PolicyVersion, *, at_once: bool, actor: str, note: str = ""
         actor=actor,
         note=note or f"Back to version {version.number}.",
     )
+
+
+def authors(version: PolicyVersion, rules: Sequence[Rule]) -> list[User | None]:
+    """Who wrote each of these rules: who drafted the first version that has it word for word. None: no person."""
+    digests = [digest_of_rule(rule) for rule in rules]
+    origins = RuleOrigin.objects.filter(workspace=version.workspace, digest__in=digests)
+    actors = dict(origins.values_list("digest", "version__drafted_by"))
+    drafters = {actor.removeprefix(PERSON) for actor in actors.values() if actor.startswith(PERSON)}
+    people = {PERSON + each.public_id: each for each in User.objects.filter(public_id__in=drafters)}
+    return [people.get(actors.get(digest, "")) for digest in digests]
+
+
+def authors_shut_out(version: PolicyVersion, rules: Sequence[Rule]) -> list[tuple[str, bool]]:
+    """For each of these rules a sentence, where its author is among those whom it asks, and whether nobody but them
+    could answer; ("", False) for the others."""
+    found, known = [], catalog(version.workspace)
+    for rule, author in zip(rules, authors(version, rules), strict=True):
+        named = rule.approval.everybody if rule.approval else ()
+        voters = set().union(*(lint.voters_behind(each, known)[0] for each in named))
+        if rule.approval is None or author is None or author.email not in voters:
+            found.append(("", False))
+            continue
+        alone = len(voters) - 1 < rule.approval.quorum
+        sentence = f"{author} wrote this rule, so their answer does not count."
+        more = " Nobody else could answer: name other reviewers, or have somebody else write it."
+        found.append((sentence + more * alone, alone))
+    return found
 
 
 def review(version: PolicyVersion) -> list[Problem]:

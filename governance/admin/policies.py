@@ -242,16 +242,19 @@ def rules_page(request: HttpRequest, version: PolicyVersion, problems: list[Prob
     try:
         parsed = policies.read(list(page.object_list))
         found = matches(parsed, policies.catalog(version.workspace), most=RULES_A_PAGE)
+        notes = policies.authors_shut_out(version, parsed)
     except PolicyRefused:
-        found = []
-    return {
-        "page": page,
-        "rule_count": pages.count,
-        "rules": [
-            readable(rule, first + place, problems, found[place] if found else None)
-            for place, rule in enumerate(page.object_list)
-        ],
-    }
+        found, notes = [], []
+    rules = [
+        readable(rule, first + place, problems, found[place] if found else None)
+        for place, rule in enumerate(page.object_list)
+    ]
+    for rule, (sentence, alone) in zip(rules, notes, strict=False):
+        if alone:
+            rule["problems"].append(sentence)
+        elif sentence:
+            rule["rows"].append(("Author", sentence))
+    return {"page": page, "rule_count": pages.count, "rules": rules}
 
 
 def readable(

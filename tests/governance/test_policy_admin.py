@@ -257,3 +257,17 @@ def test_many_rules_are_shown_page_by_page(cast: Cast) -> None:
     shown = page(client, "governance_policyversion_change", version.pk, page=2)
     assert "Rule 149" in shown
     assert "Rule 099" not in shown
+
+
+def test_who_wrote_a_rule_that_asks_them_reads_that_they_do_not_count(cast: Cast) -> None:
+    alone = RULES.replace("Refunds", "All refunds").replace("group:finance", "olga@acme.test")
+    press(enter(cast.olga), "governance_policyversion_add", workspace=cast.acme.pk, text=RULES + alone)
+    rita = enter(cast.rita)
+    shown = page(rita, "governance_policyversion_change", PolicyVersion.objects.get().pk)
+    assert shown.count("Olga Owner wrote this rule, so their answer does not count.") == 2
+    assert shown.count("Nobody else could answer") == 1
+    # Somebody else's version with the same rule does not make it theirs.
+    press(rita, "governance_policyversion_add", workspace=cast.acme.pk, text=alone)
+    later = page(rita, "governance_policyversion_change", PolicyVersion.objects.latest("number").pk)
+    assert "Olga Owner wrote this rule" in later
+    assert "Rita Review wrote" not in later
