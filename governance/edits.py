@@ -124,9 +124,15 @@ def edit(
             judged = judge(row, tool, arguments, entries, current)
             index = record(row, judged, person=person, actor=actor, entries=entries)
             put(row, judged, index, entries.now)
-        answer = {"comment": comment, "known_by": known_by, "opened_at": opened_at}
         row = approvals.decide(
-            row, person=person, approve=True, actor=actor, second_factor=second_factor, **answer
+            row,
+            person=person,
+            approve=True,
+            comment=comment,
+            known_by=known_by,
+            actor=actor,
+            second_factor=second_factor,
+            opened_at=opened_at,
         )
         if row.status == Approval.Status.PENDING:
             ask_again(row, entries)

@@ -48,8 +48,8 @@ def reply(approval: Approval, *, text: str, entries: Writer) -> Remark:
     words = checked(text)
     if refused := outcomes.refusal(approval, entries.now):
         raise refused
-    people = list(approval.remarks.values_list("person_id", flat=True))
-    if people.count(None) * 2 >= len(people):
+    of_agent = [person is None for person in approval.remarks.values_list("person_id", flat=True)]
+    if sum(of_agent) * 2 >= len(of_agent):
         raise RemarkRefused(
             "nothing_asked",
             "No question about this approval is open; reviewers are told what you answer to one.",

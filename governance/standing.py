@@ -17,8 +17,8 @@ from audit import log, secrets
 from audit.log import Writer
 from governance import approvals, bounds
 from governance.approvals import ReasonNeeded
+from governance.coverage import StandingRefused as StandingRefused
 from governance.coverage import (
-    StandingRefused,
     approved_call,
     current_tool,
     grants_behind,
@@ -81,9 +81,15 @@ def give(
     with log.write(approval.workspace.log_id) as entries:
         row = approvals.read(approval)
         if row.status == Approval.Status.PENDING:
-            answer = {"comment": reason, "known_by": known_by, "opened_at": opened_at}
             row = approvals.decide(
-                row, person=person, approve=True, actor=actor, second_factor=second_factor, **answer
+                row,
+                person=person,
+                approve=True,
+                comment=reason,
+                known_by=known_by,
+                actor=actor,
+                second_factor=second_factor,
+                opened_at=opened_at,
             )
         approvals.require_confirmation(row.risk, approve=True, reason=reason, second_factor=second_factor)
         require_giver(row, person)

@@ -30,6 +30,8 @@ class ReasonForm(forms.Form):
 class Ledger(PortalChangeList):
     """A page of the ledger, with how each stands."""
 
+    result_list: Any
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.result_list = list(self.result_list)

@@ -156,4 +156,4 @@ class ApprovalBatch(ApprovalRows):
         answered = batch_answers.answer_all(
             rows, person=self.person, known_by=Vote.KnownBy.SESSION, actor=self.actor, **values
         )
-        return Response(AnsweredDocument(answered, many=True).data)
+        return Response([AnsweredDocument(each).data for each in answered])

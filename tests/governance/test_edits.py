@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 MAIL = {"to": "ann@customers.test", "subject": "Your refund", "body": "It is on its way."}
 REFUND = {"invoice": "17", "amount": 20}
-RULES = [
+RULES: list[dict[str, Any]] = [
     {
         "name": "Mail is looked at",
         "tools": ["mail.send"],
@@ -155,7 +155,7 @@ def test_rules_that_ask_about_the_edited_call_bring_their_own_people_and_time(de
 
 
 def test_another_tool_is_judged_by_its_own_rules_and_risk(desk: Desk) -> None:
-    edit = {"tool": "billing.refund", "comment": "A refund says more than a mail."}
+    edit: dict[str, Any] = {"tool": "billing.refund", "comment": "A refund says more than a mail."}
     approval = desk.ask()
     with pytest.raises(SecondFactorNeeded):
         desk.edit(approval, REFUND, **edit)

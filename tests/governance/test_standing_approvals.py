@@ -285,7 +285,7 @@ def test_what_makes_no_sense_is_refused(desk: Desk) -> None:
     for wanted, code in REFUSED:
         with pytest.raises((StandingRefused, BadBounds, ReasonNeeded)) as refused:
             desk.give(asked, **wanted)
-        assert refused.value.code == code, wanted
+        assert getattr(refused.value, "code", "") == code, wanted
         assert str(refused.value).endswith(".")
     assert waiting(asked).status == "pending"
 
@@ -347,7 +347,9 @@ def told(desk: Desk) -> list[dict[str, Any]]:
 
 
 def planted(body: dict[str, Any], bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(each for each in bodies if each["type"] == standing.GIVEN)["data"]["rows"][0]["state"]
+    given = next(each for each in bodies if each["type"] == standing.GIVEN)
+    state: dict[str, Any] = given["data"]["rows"][0]["state"]
+    return state
 
 
 PLANTS: list[tuple[str, Callable[[dict[str, Any], list[dict[str, Any]]], Any]]] = [
