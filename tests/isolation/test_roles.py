@@ -95,6 +95,8 @@ MODELS: dict[Any, tuple[str, str | None, str | None, str | None]] = {
 }
 # Buttons of the admin and pages of their own, by name.
 PAGES: dict[str, str] = {
+    "absences": VIEW,
+    "absences_overview": EVERYBODY,
     "access": VIEW,
     "access_leave": "manage_members",
     "access_overview": EVERYBODY,
@@ -136,6 +138,7 @@ PAGES: dict[str, str] = {
     "workspaces_agent_setup": "manage_agents",
 }
 BUTTONS: dict[str, str] = {
+    "absence_end": "manage_members",  # somebody else's
     "access_csv": VIEW,
     "erasure_cancel": "erase",
     "erasure_confirm": "erase",
@@ -187,6 +190,7 @@ BUTTONS: dict[str, str] = {
 API: list[tuple[str, str, str]] = [
     ("get post delete", r"^/api/v1/(tokens|me|inbox|workspaces|openapi.json)(/<str:token>)?$", EVERYBODY),
     ("get", r"/api/v1/search$", EVERYBODY),
+    ("post", r"/absences(/<str:absence>/end)?$", "manage_members"),  # somebody else's
     ("get post", r"/installation/", OPERATORS),
     ("get", r"/logs$", EVERYBODY),
     ("get", r"/logs/", "view_log"),
