@@ -19,7 +19,7 @@ from governance.models import Proposal
 from workspaces.access import get_workspace
 from workspaces.api.catalog import MANAGE as TOOLS
 from workspaces.api.catalog import ToolDocument, ToolRows
-from workspaces.api.views import VIEW, OneNamed, WorkspaceView, found
+from workspaces.api.views import VIEW, NamedRows, WorkspaceView, found
 
 MANAGE = registrations.MANAGE
 
@@ -239,11 +239,10 @@ class PolicyProposal(PolicyRows, CreateModelMixin):
         return Response(WholeProposalDocument(row, context=self.get_serializer_context()).data, status=201)
 
 
-class ToolProposal(ToolRows, OneNamed):
+class ToolProposal(ToolRows, NamedRows):
     """A tool that a second person is asked to give more room."""
 
     permission = {"POST": TOOLS}
-    http_method_names = ["post", "options"]
 
     @extend_schema(request=ToolDocument, responses={201: WholeProposalDocument})
     def post(self, request: Request, **kwargs: Any) -> Response:

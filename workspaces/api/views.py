@@ -20,6 +20,7 @@ __all__ = [
     "VIEW",
     "InstallationView",
     "NamedListing",
+    "NamedRows",
     "OneNamed",
     "PersonView",
     "WorkspaceView",
