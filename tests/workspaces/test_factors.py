@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 
@@ -10,6 +11,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.core import mail, signing
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -243,3 +245,28 @@ def test_the_command_resets_who_is_named(cast: Cast) -> None:
     for email in ("rita@acme.test", "nobody@acme.test"):
         with pytest.raises(CommandError):
             call_command("reset_factors", email)
+
+
+def test_a_planted_or_exchanged_factor_is_named_by_the_verifier(cast: Cast) -> None:
+    secret = enroll(cast.rita)
+    factors.check_code(cast.rita, code(secret))
+    assert findings() == []
+    app = factors.of(cast.rita).get(type=factors.Type.TOTP)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO mfa_authenticator (user_id, type, data, created_at) "
+            "SELECT %s, type, data, created_at FROM mfa_authenticator WHERE id = %s",
+            [cast.otto.pk, app.pk],
+        )
+        cursor.execute("UPDATE mfa_authenticator SET data = '{}' WHERE id = %s", [app.pk])
+    planted, exchanged = sorted(findings(), key=lambda finding: f"{app.pk}:" in finding)
+    assert "The log did not make this row." in planted
+    assert f"mfa.authenticator {app.pk}:" in exchanged
+
+
+def findings() -> list[str]:
+    """What verify_log says of factors."""
+    out = StringIO()
+    with suppress(CommandError):
+        call_command("verify_log", stdout=out)
+    return [line for line in out.getvalue().splitlines() if "mfa.authenticator" in line]
