@@ -16,6 +16,7 @@ from pytest_django import DjangoDbBlocker
 from audit import heads
 from tests import schema
 from tests.cast import Cast, assemble
+from tests.contracts import configuration_triggers
 from workspaces.models import Agent, User, Workspace
 
 
@@ -32,15 +33,18 @@ def django_db_setup(
     django_db_blocker: DjangoDbBlocker,
     django_db_modify_db_settings: None,
 ) -> Iterator[None]:
-    """pytest-django's, but on SQLite the database begins as a copy: migrating takes longer than many tests."""
+    """pytest-django's, but on SQLite the database begins as a copy: migrating takes longer than many tests. It has the
+    triggers that notice configuration without an entry."""
     with django_db_blocker.unblock():
         if connection.vendor == "sqlite":
             name = Path(connection.settings_dict["TEST"]["NAME"])
             name.unlink(missing_ok=True)
             schema.begin(name)
         databases = setup_databases(verbosity=0, interactive=False, keepdb=connection.vendor == "sqlite")
+        configuration_triggers.install()
     yield
     with django_db_blocker.unblock():
+        configuration_triggers.conclude()
         teardown_databases(databases, verbosity=0)
 
 
