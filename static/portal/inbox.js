@@ -25,6 +25,12 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   count();
   setInterval(count, 1000);
+  // On a phone, the way to the answer is not needed beside the answer.
+  const jump = document.querySelector(".approval-jump");
+  if (jump) {
+    const step = new IntersectionObserver(([answer]) => { jump.hidden = answer.isIntersecting; });
+    step.observe(byId("answer"));
+  }
   if (!list) return;
 
   // Moving through the calls. Folded ones are skipped until they are opened.
