@@ -44,11 +44,11 @@ class ApprovalEdit(ApprovalRows):
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Have policy judge the edited call as a new one, and approve it. Earlier answers lapse; the agent is told
         what changed. Refused with 409 where policy would deny it."""
-        values = self.read(request, EditDocument)
+        row, values = self.approval(), self.read(request, EditDocument)
         code = values.pop("code")
         try:
             edits.edit(
-                self.approval(),
+                row,
                 person=self.person,
                 actor=self.actor,
                 second_factor=factors.shown_in(request, self.person, code),
@@ -100,8 +100,8 @@ class ApprovalEditPreview(ApprovalRows):
     @extend_schema(request=TrialEditDocument)
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """What would change, and what policy says of it. Nothing is written."""
-        values = self.read(request, TrialEditDocument)
-        return self.shown(edits.preview(self.approval(), person=self.person, **values))
+        row, values = self.approval(), self.read(request, TrialEditDocument)
+        return self.shown(edits.preview(row, person=self.person, **values))
 
 
 class QuestionDocument(Exact):
@@ -119,8 +119,8 @@ class ApprovalQuestion(ApprovalRows):
     @extend_schema(request=QuestionDocument)
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Ask it. Nothing is decided, and the time goes on."""
-        text = self.read(request, QuestionDocument)["text"]
-        remarks.ask(self.approval(), person=self.person, text=text, actor=self.actor)
+        row, text = self.approval(), self.read(request, QuestionDocument)["text"]
+        remarks.ask(row, person=self.person, text=text, actor=self.actor)
         return self.shown(self.approval())
 
 

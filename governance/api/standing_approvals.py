@@ -179,8 +179,8 @@ class Gift(ApprovalRows):
     @extend_schema(request=GiftDocument)
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Let the agent do this again, within bounds. A call that waits is approved by it."""
-        values = self.read(request, GiftDocument)
-        row, code = self.approval(), values.pop("code")
+        row, values = self.approval(), self.read(request, GiftDocument)
+        code = values.pop("code")
         session = row.session if values.pop("this_session") else None
         try:
             given = standing.give(
