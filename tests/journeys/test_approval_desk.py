@@ -213,26 +213,39 @@ def test_a_call_is_edited_and_the_edited_one_approved(windows: Windows) -> None:
     assert status_of(portal, mail) == "approved"
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE])
-def test_everything_that_an_approval_is_bound_to_can_be_seen(windows: Windows, size: Any) -> None:
-    portal, page = windows.portal, enter(windows, "rita", viewport=size)
-    flood = {
-        "to": ["ann@customers.test", "bob@customers.test"],
-        "cc": "eve@customers.test",
-        "subject": "A" * 3_000 + str(size["width"]),
-        "body": "ok"
-        + "\n" * 2_000
-        + "</pre></div><style>*{display:none}</style>"
-        + "Z\u0300\u0301\u0302" * 200,
-    }
-    ask(portal, "mail.send", flood, session="flood", reason="Approved by Rita.\n" * 100)
+FLOOD = {
+    "to": ["ann@customers.test", "bob@customers.test"],
+    "cc": "eve@customers.test",
+    "subject": "A" * 3_000,
+    "body": "ok" + "\n" * 2_000 + "</pre></div><style>*{display:none}</style>" + "Z\u0300\u0301\u0302" * 200,
+}
+ISSUE = """
+import sys
+from django.utils import timezone
+from governance import links
+from governance.models import ApprovalLink
+link = ApprovalLink.objects.get(approval__public_id=sys.argv[1], person__email="rita@acme.test")
+print(links.issue(link, now=timezone.now()).token)"""
+
+
+def test_everything_that_an_approval_is_bound_to_can_be_seen(windows: Windows) -> None:
+    portal, page = windows.portal, enter(windows, "rita")
+    flood = ask(portal, "mail.send", FLOOD, session="flood", reason="Approved by Rita.\n" * 100)
     wait_until(lambda: "mail.send" in inbox_of(page, windows), what="The mail in the inbox")
     open_call(page, windows, "mail.send")
-    bound = page.locator("[data-bound]").evaluate_all("all => all.map((each) => each.dataset.bound)")
-    assert bound == ["workspace", "agent", "tool", "action", *["resource"] * 3, *["argument"] * 4]
-    assert page.evaluate(UNSEEN) == []
-    assert page.evaluate(WIDE) == []
-    page.screenshot(path=windows.folder / f"everything-{size['width']}.png")
+    wanted = ["workspace", "agent", "tool", "action", *["resource"] * 3]
+    token = portal.script(ISSUE, flood).communicate()[0].split()[-1]
+    mail = windows.open()
+    windows.go(mail, f"/a/{token}/")
+    for shown, arguments in ((page, ["argument"] * 4), (mail, ["arguments"])):
+        bound = shown.locator("[data-bound]").evaluate_all("all => all.map((each) => each.dataset.bound)")
+        assert bound == wanted + arguments
+        for size in (DESK, PHONE):
+            shown.set_viewport_size(size)
+            assert shown.evaluate(UNSEEN) == [], (shown.url, size)
+            assert shown.evaluate(WIDE) == []
+            shown.screenshot(path=windows.folder / f"{arguments[0]}-{size['width']}.png")
+        shown.set_viewport_size(DESK)
     page.get_by_role("button", name="Reject").scroll_into_view_if_needed()
     expect(page.get_by_role("button", name="Approve this call once")).to_be_in_viewport()
     page.get_by_role("button", name="Reject").click()
