@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 from pytest_django.plugin import blocking_manager_key
 
 from audit import registry
@@ -121,6 +122,16 @@ def conclude() -> None:
     """Fail what was written between tests."""
     if lines := take():
         pytest.fail("Configuration was written outside of any test without an entry: " + "; ".join(lines))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database with the triggers in it, where no conftest has a database of its own and puts them there."""
+    with django_db_blocker.unblock():
+        install()
+    yield
+    with django_db_blocker.unblock():
+        conclude()
 
 
 @pytest.fixture
