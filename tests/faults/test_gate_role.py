@@ -52,6 +52,26 @@ approvals.decide(Approval.objects.get(), person=rita, approve=True, comment="It 
                  actor=f"person:{rita.public_id}", second_factor="totp")
 """
 
+ASK = """
+from governance import remarks
+from governance.models import Approval
+from workspaces.models import User
+approval = Approval.objects.select_related("workspace", "agent").get(public_id="{approval}")
+rita = User.objects.get(email="rita@acme.test")
+remarks.ask(approval, person=rita, text="Which order is it?", actor=f"person:{{rita.public_id}}")
+"""
+GIVE = """
+from datetime import timedelta
+from django.utils import timezone
+from governance import standing
+from governance.models import Approval
+from workspaces.models import User
+approval = Approval.objects.select_related("workspace", "agent").get(public_id="{approval}")
+rita = User.objects.get(email="rita@acme.test")
+standing.give(approval, person=rita, until=timezone.now() + timedelta(days=1), max_uses=3, second_factor="totp",
+              reason="They are paid out weekly.", actor=f"person:{{rita.public_id}}")
+"""
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -178,6 +198,34 @@ def test_a_call_waits_is_approved_and_runs_once(installation: Installation, gate
     assert "intact" in installation.manage("verify_log")
 
 
+def test_it_takes_back_folds_answers_and_asks_for_access(
+    installation: Installation, gate: httpx.Client
+) -> None:
+    refund = {"invoice": "inv_8"}
+    approval = check(gate, "billing.refund", refund)["approval"]["id"]
+    assert check(gate, "billing.refund", refund)["approval"]["id"] == approval
+    for number in range(20):
+        answer = check(gate, "billing.refund", {"invoice": f"inv_9{number}"})
+    assert answer["code"] == "too_many_pending"
+    installation.manage("shell", "--verbosity=0", "--command", ASK.format(approval=approval))
+    told = gate.post(f"/v1/approvals/{approval}/reply", json={"text": "Order 17."}).json()
+    assert told["questions"][0]["answered"]
+    assert gate.post(f"/v1/approvals/{approval}/cancel", json={}).json()["status"] == "cancelled"
+    check(gate, "files.read", {"path": "/etc/passwd"})
+    wish = {"tool": "files.read", "reason": "The report needs it.", "hours": 2}
+    asked = gate.post("/v1/access-requests", json=wish).json()
+    assert asked["needs"] == [{"permission": "read", "resource": "file:///etc/passwd"}], asked
+    assert gate.get(f"/v1/access-requests/{asked['id']}").json() == asked
+
+
+def test_a_call_that_was_approved_in_advance_runs(installation: Installation, gate: httpx.Client) -> None:
+    pending = check(gate, "billing.refund", {"invoice": "inv_adv"})["approval"]["id"]
+    installation.manage("shell", "--verbosity=0", "--command", GIVE.format(approval=pending))
+    allowed = check(gate, "billing.refund", {"invoice": "inv_adv"})
+    assert (allowed["decision"], allowed["standing_approval"][:4]) == ("allow", "sta_")
+    assert "intact" in installation.manage("verify_log")
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -192,8 +240,14 @@ def test_a_call_waits_is_approved_and_runs_once(installation: Installation, gate
         "SELECT digest FROM workspaces_signinlink",
         "SELECT session_data FROM django_session",
         "SELECT payload FROM audit_owed",
-        "SELECT digest FROM governance_approvallink",
-        "UPDATE governance_approval SET status = 'approved'",
+        "SELECT digest FROM governance_mailing",
+        "SELECT opened_at FROM governance_approvallink",
+        "UPDATE governance_approval SET binding = ''",
+        "UPDATE governance_approval SET lifts = '[]'",
+        "UPDATE governance_standingapproval SET max_uses = 1000",
+        "INSERT INTO governance_standingapproval (tool) VALUES ('x')",
+        "UPDATE governance_proposal SET status = 'approved'",
+        "SELECT body FROM audit_entry",
         "INSERT INTO governance_vote (approval_id) VALUES (1)",
         "UPDATE workspaces_agent SET standing = 'active'",
         "INSERT INTO workspaces_toolgrant (group_id) VALUES (1)",
