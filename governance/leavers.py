@@ -85,10 +85,10 @@ def preview(person: User, workspaces: list[Workspace] | None = None) -> Leaving:
     related = (
         waiting.select_related("agent", "workspace").prefetch_related("votes").order_by("expires_at", "pk")
     )
-    owners = {workspace.pk: owners_of(workspace) for workspace in found.workspaces}
+    stand_ins = {workspace.pk: owners_of(workspace) for workspace in found.workspaces}
     roster = Roster.of(related, now)
     for approval in related:
-        if (rerouting := judge(approval, person, owners[approval.workspace_id], roster)) is not None:
+        if (rerouting := judge(approval, person, stand_ins[approval.workspace_id], roster)) is not None:
             found.rerouted.append(rerouting)
     owned = Agent.objects.filter(owner=person, workspace__in=found.workspaces)
     found.agents = list(owned.exclude(standing=Standing.REVOKED).select_related("workspace").order_by("name"))

@@ -10,6 +10,7 @@ from audit.details import read_detail
 from audit.models import Entry
 from governance import approvals, presentation, reviewers
 from governance.models import Approval, ApprovalLink, PolicyVersion
+from governance.rosters import Roster
 from governance.rules import RuleErrors
 from governance.ruleset import RuleSet
 from workspaces.access import may, workspaces_for
@@ -86,7 +87,7 @@ def status_of(approval: Approval, now: datetime) -> str:
 
 def progress(approval: Approval, now: datetime) -> list[dict[str, Any]]:
     """Each requirement: how many approvals it has of how many, and who may still give one."""
-    panel = reviewers.Panel(approval, reviewers.Roster.of([approval], now))
+    panel = reviewers.Panel(approval, Roster.of([approval], now))
     waits = status_of(approval, now) == "waiting"
     ballots = panel.ballots() if waits else {}
     people = {person.pk: presentation.visible(str(person)) for person in User.objects.filter(pk__in=ballots)}

@@ -144,10 +144,16 @@ def is_named(requirement: Requirement, person_id: int, roster: Roster) -> bool:
     """Whether the person was asked and still is: by name, or in a group in which they were then and are now."""
     if person_id not in requirement["reviewers"]:
         return False
-    if person_id in requirement.get("direct", requirement["reviewers"]):
+    if person_id in direct_of(requirement):
         return True
     groups = requirement.get("groups", {}).items()
     return any(person_id in asked and roster.is_member(int(group), person_id) for group, asked in groups)
+
+
+def direct_of(requirement: Requirement) -> list[int]:
+    """Who was asked by name; everybody, in rows that say nothing of groups."""
+    asked: list[int] = requirement["direct"] if "direct" in requirement else requirement["reviewers"]
+    return asked
 
 
 def why_excluded(requirement: Requirement, person_id: int, approval: Approval, why: str) -> str:
@@ -172,7 +178,7 @@ def widen(requirement: Requirement, rung: Requirement) -> Requirement:
     groups = dict(requirement.get("groups", {}))
     for group, people in rung.get("groups", {}).items():
         groups[group] = sorted({*groups.get(group, ()), *people})
-    direct = {*requirement.get("direct", requirement["reviewers"]), *rung.get("direct", rung["reviewers"])}
+    direct = {*direct_of(requirement), *direct_of(rung)}
     return {
         **requirement,
         "reviewers": sorted({*requirement["reviewers"], *rung["reviewers"]}),
@@ -184,11 +190,10 @@ def widen(requirement: Requirement, rung: Requirement) -> Requirement:
 def without(requirement: Requirement, person_id: int) -> Requirement:
     """The requirement without one of the people who were asked."""
     groups = requirement.get("groups", {}).items()
-    direct = requirement.get("direct", requirement["reviewers"])
     return {
         **requirement,
         "reviewers": [each for each in requirement["reviewers"] if each != person_id],
-        "direct": [each for each in direct if each != person_id],
+        "direct": [each for each in direct_of(requirement) if each != person_id],
         "groups": {group: [each for each in people if each != person_id] for group, people in groups},
     }
 

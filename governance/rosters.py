@@ -147,12 +147,8 @@ def key_creators(prefixes: set[str]) -> dict[tuple[int, str], int]:
     """Who created the keys of these prefixes, by agent and prefix."""
     if not prefixes:
         return {}
-    keys = AgentKey.objects.filter(prefix__in=prefixes, created_by__isnull=False)
-    return {
-        (agent, prefix): person
-        for agent, prefix, person in keys.values_list("agent_id", "prefix", "created_by_id")
-        if person is not None
-    }
+    keys = AgentKey.objects.filter(prefix__in=prefixes, created_by__isnull=False).select_related("created_by")
+    return {(key.agent_id, key.prefix): key.created_by.pk for key in keys if key.created_by is not None}
 
 
 def rule_authors(approvals: Iterable[Approval]) -> dict[tuple[int, str], int]:

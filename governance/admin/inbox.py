@@ -12,7 +12,8 @@ from governance import presentation, readings
 from governance.approvals import CONFIRMED_RISKS
 from governance.models import Approval, Overflow
 from governance.pending import MOST_OPEN
-from governance.reviewers import Panel, Roster
+from governance.reviewers import Panel
+from governance.rosters import Roster
 from workspaces.access import workspaces_for
 from workspaces.declarations import Risk
 from workspaces.models import User, Workspace

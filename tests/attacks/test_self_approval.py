@@ -32,7 +32,7 @@ from tests.approving import ARGUMENTS, ask
 from tests.cast import ACTOR, Cast, assemble, employ
 from tests.portal import enter
 from workspaces import agents, people
-from workspaces.access import tokens
+from workspaces.access import may, tokens
 from workspaces.models import ReviewerGroup, User
 from workspaces.people import actor_of
 
@@ -352,7 +352,7 @@ def test_a_deputy_named_after_the_asking_counts_only_with_no_part_in_it(world: W
 
     def in_her_place(world: World, person: User, call: Approval) -> bool:
         now = timezone.now()
-        if not reviewers.access.may(person, "decide", world.cast.acme):
+        if not may(person, "decide", world.cast.acme):
             return by_function(world, person, call)
         row = absences.record(
             world.cast.acme, world.vera, starts=now, ends=now + DAY, deputy=person, actor=actor_of(world.vera)
