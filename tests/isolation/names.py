@@ -11,7 +11,16 @@ from allauth.mfa.models import Authenticator
 
 from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from billing.models import Budget
-from governance.models import Absence, AccessReview, Approval, DecisionRecord, PolicyVersion, Proposal, Replay
+from governance.models import (
+    Absence,
+    AccessReview,
+    Approval,
+    DecisionRecord,
+    PolicyVersion,
+    Proposal,
+    Replay,
+    StandingApproval,
+)
 from tests.isolation.routes import Route
 from tests.isolation.world import Kind, Side
 from workspaces.models import (
@@ -71,6 +80,8 @@ SEGMENTS: dict[str, Kind] = {
     "role": Role,
     "roles": Role,
     "sign-in": Authenticator,
+    "standing-approvals": StandingApproval,
+    "standingapproval": StandingApproval,
     "streams": Stream,
     "tokens": ApiToken,
     "tool": Tool,
@@ -102,6 +113,7 @@ COLUMNS = {
     "replay": "public_id",
     "review_id": "public_id",
     "slug": "slug",
+    "standing_approval": "public_id",
     "stream": "public_id",
     "token": "public_id",
     "uuid": "uuid",
@@ -192,6 +204,7 @@ NAMES: dict[str, Naming] = {
     "reviewers": PERSON,
     "role": ROLE,
     "steward": PERSON,
+    "approvals": any_of(Approval, "public_id"),
     "s": AGENT,
     "session": lambda side: [f"{side.fleet[0].name.partition('-')[0]}-run"],
     "target": TOOL,
@@ -257,8 +270,14 @@ PLAIN: dict[str, str] = {
     "password": "words",
     "pattern": "file:///new/*",
     "permission": "use",
+    "max_uses": "2",
     "purpose": "words",
     "propose": "1",
+    "question": "words",
+    "seen": "",
+    "span": "8",
+    "this_session": "",
+    "uses": "2",
     "query": "type=governance.check.allowed",
     "reason": "words",
     "repeats": "0",

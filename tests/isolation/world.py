@@ -17,7 +17,7 @@ from allauth.mfa.models import Authenticator
 from django.db import connection, models
 from django.utils import timezone
 
-from audit import exports, streams
+from audit import exports, log, streams
 from audit.log import newest
 from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from audit.publishing import publish
@@ -33,6 +33,7 @@ from governance import (
     policies,
     policy_changes,
     replays,
+    standing,
 )
 from governance.models import (
     Absence,
@@ -44,6 +45,7 @@ from governance.models import (
     PolicyVersion,
     Proposal,
     Replay,
+    StandingApproval,
 )
 from governance.requests import Caller
 from tests.cast import declare, employ
@@ -220,7 +222,31 @@ def work(side: Side, word: str) -> None:
                 Entry: entry,
                 DecisionRecord: DecisionRecord.objects.get(pk=entry.pk),
                 Decision: Decision.objects.get(public_id=allowed["id"]),
+                StandingApproval: given_ahead(side, approval, word),
             }
+
+
+def given_ahead(side: Side, approval: Approval, word: str) -> StandingApproval:
+    """A standing approval that looks as if it came from this approval, which goes on waiting."""
+    with log.write(side.workspace.log_id) as entries:
+        row = StandingApproval(
+            workspace=side.workspace,
+            agent=approval.agent,
+            tool=approval.tool,
+            resources=[f"file:///{word}/*"],
+            bounds={f"/{word}": {"is": word}},
+            lifts=approval.lifts,
+            policy=approval.policy,
+            grants={"tool": [], "resources": []},
+            epoch=approval.epoch,
+            max_uses=3,
+            expires_at=entries.now + timedelta(days=1),
+            given_by=side.everyone,
+            approval=approval,
+            created=entries.now,
+        )
+        standing.record_given(row, reason=word, second_factor="", actor=ACTOR, entries=entries)
+    return row
 
 
 def stand(side: Side) -> None:
