@@ -290,6 +290,8 @@ SPECTACULAR_SETTINGS = {
         "StandingName": "workspaces.models.Standing",
         "PolicyStatus": "governance.models.PolicyVersion.Status",
         "ApprovalStatus": "governance.api.approvals.WORDS",
+        "ProposalKind": "governance.models.Proposal.Kind",
+        "ProposalStatus": "governance.models.Proposal.Status",
         "ExportFormat": "audit.models.Export.Kind",
         "ExportStatus": "audit.models.Export.Status",
         "StreamFormat": "audit.models.Stream.Format",

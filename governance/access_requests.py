@@ -119,7 +119,8 @@ def start_proposal(payload: dict[str, Any]) -> str:
     """Start a proposal's process, for an agent's after looking up what it asks for and who decides; the worker calls
     this."""
     row = Proposal.objects.select_related("workspace", "agent").get(public_id=payload["proposal"])
-    if row.kind == Kind.ACCESS and not row.requirements and row.status == Status.PENDING:
+    # What the gate's role inserted is not trusted: needs and requirements are found here, always.
+    if row.kind == Kind.ACCESS and row.process_id is None and row.status == Status.PENDING:
         try:
             address(row)
         except AccessRefused as refused:
@@ -142,7 +143,8 @@ def address(proposal: Proposal) -> None:
             proposals.check_decidable(row)
         except proposals.NobodyElse as nobody:
             raise AccessRefused("nobody_to_decide", str(nobody)) from nobody
-        row.content = {**row.content, "needs": resolved}
+        hours = max(1, min(int(row.content["hours"]), LONGEST_HOURS))
+        row.content = {**row.content, "needs": resolved, "hours": hours}
         row.title = f"{agent.name} asks for access to {titled(resolved, row.content['tool'])}"[:200]
         row.save(update_fields=["requirements", "content", "title"])
 

@@ -45,6 +45,8 @@ def counts(wanted: dict[str, Any], person: User, proposal: Proposal, excluded: s
         return False
     if wanted["people"] and person.pk not in wanted["people"]:
         return False
+    if proposal.kind != Kind.ACCESS and not may(person, PUBLISH, proposal.workspace):
+        return False  # whatever the row says: a gate inserts requests for access
     return may(person, VIEW, proposal.workspace) and may(person, wanted["permission"], proposal.workspace)
 
 

@@ -136,7 +136,7 @@ def decide(proposal: Proposal, *, person: User, approve: bool, comment: str = ""
     with writing(proposal, approve=approve) as entries:
         row = read(proposal)
         refuse_settled(row, entries)
-        if not row.requirements:
+        if not row.requirements or (row.kind == Kind.ACCESS and row.process_id is None):
             raise NotReady("Whom to ask is being looked up; try again in a moment.")
         if row.process_id is None:
             begin(row, entries)

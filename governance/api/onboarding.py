@@ -120,7 +120,7 @@ class Setup(WorkspaceView):
         return Response(FoundedDocument(founded, context=self.get_serializer_context()).data, status=201)
 
 
-class ProposalDocument(serializers.Serializer[Any]):
+class ProposedGrantDocument(serializers.Serializer[Any]):
     """A grant that some of the calls lacked."""
 
     permission = serializers.CharField(source="need.permission")
@@ -140,8 +140,8 @@ class CodeCount(serializers.Serializer[Any]):
 class DraftDocument(serializers.Serializer[Any]):
     """The least grants that would have allowed some calls."""
 
-    exact = ProposalDocument(many=True)
-    wider = ProposalDocument(many=True, help_text="Patterns that cover several of them.")
+    exact = ProposedGrantDocument(many=True)
+    wider = ProposedGrantDocument(many=True, help_text="Patterns that cover several of them.")
     calls = serializers.IntegerField(help_text="That the exact grants would have allowed.")
     unnamed = serializers.IntegerField(help_text="Calls whose resource cannot be written as a pattern.")
     others = CodeCount(many=True)

@@ -12,7 +12,7 @@ from audit.models import Owed
 from governance import access_requests, checks, containment, proposals, snapshot
 from governance.access_requests import AccessRefused
 from governance.models import Proposal
-from governance.proposals import NotADecider
+from governance.proposals import NotADecider, NotReady
 from governance.requests import Caller, CheckRequest
 from tests.cast import ACTOR, Cast, employ
 from tests.portal import body_of, latest
@@ -211,3 +211,19 @@ def test_an_agent_finds_its_own_requests_only(cast: Cast, bot: Newcomer) -> None
     assert access_requests.find(bot.agent, proposal.public_id) == proposal
     assert access_requests.find(Agent.objects.get(pk=cast.report_bot.pk), proposal.public_id) is None
     assert latest(cast.acme).type == "governance.proposal.opened"
+
+
+def test_whom_a_gate_names_as_deciders_counts_for_nothing(cast: Cast, bot: Newcomer) -> None:
+    bot.call("files.read", path="/srv/reports/q3.csv")
+    row = access_requests.request(bot.agent, tool="files.read")
+    forged = [{"who": "otto", "people": [cast.otto.pk], "permission": "view_workspace", "quorum": 1}]
+    Proposal.objects.filter(pk=row.pk).update(requirements=forged, content={**row.content, "hours": 10**6})
+    with pytest.raises(NotReady):
+        proposals.decide(row, person=cast.otto, approve=True)
+    work()
+    with pytest.raises(NotADecider):
+        proposals.decide(row, person=cast.otto, approve=True)
+    assert proposals.read(row).content["hours"] == 720
+    Proposal.objects.filter(pk=row.pk).update(requirements=forged, kind="tool")
+    with pytest.raises(NotADecider):
+        proposals.decide(row, person=cast.otto, approve=True)
