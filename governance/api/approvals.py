@@ -237,7 +237,7 @@ class ApprovalDecision(ApprovalRows):
                 person=self.person,
                 approve=values["approve"],
                 comment=values["comment"],
-                known_by=Vote.KnownBy.SESSION,
+                known_by=Vote.KnownBy.TOKEN if request.auth else Vote.KnownBy.SESSION,
                 actor=self.actor,
                 second_factor=factors.shown_in(request, self.person, values["code"]),
             )

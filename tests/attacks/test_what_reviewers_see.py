@@ -132,7 +132,7 @@ def test_the_page_around_it_stays_as_it_is_and_every_character_is_there(
     asked: tuple[Client, Approval, str],
 ) -> None:
     client, approval, before = asked
-    wrong = {}
+    wrong: dict[str, str] = {}
     for name, attack in ATTACKS.items():
         put(approval, arguments={"value": attack}, reason=attack, context={"note": attack})
         Approval.objects.filter(pk=approval.pk).update(session=attack[:200].replace("\0", ""))

@@ -67,7 +67,11 @@ def seed() -> dict[str, Any]:
 
 def furnish(cast: Cast, agent: Agent) -> None:
     """Tools for an operator's work, which the agent may use."""
-    schema = {"type": "object", "required": ["sql"], "properties": {"sql": {"type": "string"}}}
+    schema: dict[str, object] = {
+        "type": "object",
+        "required": ["sql"],
+        "properties": {"sql": {"type": "string"}},
+    }
     query = declare("db.query", Action.EXECUTE, risk=Risk.MEDIUM, reversible=False, schema=schema)
     shell = declare("shell.run", Action.EXECUTE, risk=Risk.LOW, labels=("shell",))
     tools: list[Tool] = [

@@ -1,5 +1,6 @@
 """What is in the database of a served installation, with the secrets by which tests get in."""
 
+from dataclasses import replace
 from typing import Any
 
 from governance import policies
@@ -7,7 +8,8 @@ from tests.cast import Cast, assemble, employ
 from tests.isolation.names import is_secret, listed, values
 from tests.isolation.routes import django_routes
 from tests.isolation.world import Side, raise_side
-from workspaces import agents, people
+from workspaces import agents, catalog, people
+from workspaces.declarations import Risk
 from workspaces.models import User
 
 ACTOR = "system"
@@ -30,6 +32,9 @@ def seed() -> dict[str, Any]:
     """The cast in acme with a policy and an agent for each story; in shop one of everything, and who sees it all."""
     cast = assemble()
     dana = employ(cast.acme, "dana@acme.test", "Dana Dismissed", "operator")
+    # Of high risk it would take a second factor, which test_approval_desk has.
+    refund = replace(cast.tools["billing.refund"].declaration(), risk=Risk.MEDIUM)
+    catalog.set_tool(cast.acme, declaration=refund, actor=ACTOR)
     policies.publish(policies.draft(cast.acme, RULES, actor=ACTOR, note="First rules"), actor=ACTOR)
     shop = raise_side("shop", "corner")
     people.set_operator(shop.everyone, True, actor=ACTOR)

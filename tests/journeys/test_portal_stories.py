@@ -74,7 +74,6 @@ def test_an_officer_sees_a_request_arrive_approves_it_and_stops_the_agent(window
     newest.get_by_role("link", name="pending").click()
     page.get_by_role("link", name="Waiting").click()
     expect(page.get_by_text("Is this refund owed, and is the amount on the invoice?")).to_be_visible()
-    windows.picture(page, "approval")
     page.get_by_label("Comment").fill("Owed: I saw the invoice.")
     page.get_by_role("button", name="Approve this call once").click()
     expect(page.get_by_text("“Owed: I saw the invoice.”")).to_be_visible()
