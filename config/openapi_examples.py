@@ -85,6 +85,22 @@ EXAMPLES: dict[str, Any] = {
         "daily_usd": "5.00",
         "rules": [RULE],
     },
+    "RegistrationDocumentRequest": {
+        "name": "mail-bot",
+        "purpose": "Answers customers",
+        "needs": [{"permission": "use", "of": "files.read"}],
+        "answers": {
+            "data": "personal",
+            "reach": "known",
+            "money": "none",
+            "reversal": "always",
+            "autonomy": "some",
+            "outside": "yes",
+            "scale": "one",
+        },
+    },
+    "AnswerToProposalRequest": {"approve": True, "comment": "Agreed with finance."},
+    "WithdrawalDocumentRequest": {"reason": "A typo in the pattern."},
     "AllowDocumentRequest": {
         "needs": [{"permission": "read", "of": "file:///srv/reports/q3.csv"}],
         "expires_at": "2027-01-31T00:00:00Z",
