@@ -66,7 +66,8 @@ def address(approval: Approval | None) -> str:
     """The approval's page in the portal, where it still has one."""
     if approval is None:
         return ""
-    return settings.PUBLIC_URL + reverse("admin:governance_approval_change", args=[approval.pk])
+    page = reverse("admin:governance_approval_change", args=[approval.pk])
+    return f"{settings.PUBLIC_URL}{page}"
 
 
 def spoken(time: datetime, approval: Approval) -> str:

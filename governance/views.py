@@ -16,7 +16,7 @@ from governance.approvals import NotAReviewer, NotPending
 from governance.links import LinkRefused
 from governance.models import ApprovalLink
 from governance.outcomes import Status
-from governance.reviewers import Requirement
+from governance.rosters import Requirement
 from workspaces.access.pages import public_page
 from workspaces.models import User
 
