@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from audit.details import read_detail
 from audit.models import Entry
-from governance import approvals, presentation, reviewers
+from governance import approvals, disclosures, presentation, reviewers
 from governance.models import Approval, ApprovalLink, PolicyVersion
 from governance.rosters import Roster
 from governance.rules import RuleErrors
@@ -130,6 +130,22 @@ def votes(approval: Approval, *, content: bool) -> list[dict[str, Any]]:
         }
         for vote in approval.votes.select_related("person", "seat").order_by("pk")
     ]
+
+
+def read_call(approval: Approval, person: User) -> dict[str, Any]:
+    """What was sent, with the arguments and resources of the last edit in place of the agent's own. That this person
+    reads it is recorded; whether they may is for the caller to ask."""
+    detail: dict[str, Any] = {}
+    for index in (approval.entry_index, approval.edit_index):
+        if index is not None:
+            detail |= disclosures.disclose(
+                approval.workspace.log_id,
+                index,
+                person=person,
+                agent=approval.agent.public_id,
+                tool=approval.tool,
+            )
+    return detail
 
 
 def remarks(approval: Approval, *, content: bool) -> list[dict[str, Any]]:

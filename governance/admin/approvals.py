@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from governance import approvals, disclosures, presentation, readings, rendering, undelivered
+from governance import approvals, presentation, readings, rendering, undelivered
 from governance.admin import answering, inbox
 from governance.admin.circumstances import circumstances
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
@@ -201,8 +201,7 @@ def asked(request: HttpRequest, approval: Approval) -> dict[str, Any]:
 
 def disclose(person: User, approval: Approval) -> None:
     """Record that the person reads what was sent, and when they first saw what is asked of them."""
-    log_id, agent = approval.workspace.log_id, approval.agent.public_id
-    disclosures.disclose(log_id, approval.entry_index, person=person, agent=agent, tool=approval.tool)
+    readings.read_call(approval, person)
     links = ApprovalLink.objects.filter(approval=approval, person=person, opened_at=None)
     links.update(opened_at=timezone.now())
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from audit.api.pages import Whole
 from audit.api.problems import Exact
 from audit.api.views import Listing
-from governance import approvals, disclosures, readings
+from governance import approvals, readings
 from governance.models import Approval, Vote
 from workspaces import factors
 from workspaces.access import Forbidden
@@ -179,13 +179,7 @@ class ApprovalContent(ApprovalRows):
         row = self.approval()
         if not readings.sees_content(self.person, row):
             raise Forbidden("Your roles do not let you see what was sent; ask an owner of the workspace.")
-        detail = disclosures.disclose(
-            self.workspace.log_id,
-            row.entry_index,
-            person=self.person,
-            agent=row.agent.public_id,
-            tool=row.tool,
-        )
+        detail = readings.read_call(row, self.person)
         return Response({name: detail[name] for name in CONTENT if detail.get(name) is not None})
 
 

@@ -33,7 +33,7 @@ def test_an_approval_is_found_read_and_decided(cast: Cast) -> None:
     assert latest(cast.acme).type == "governance.detail.read"
     decided = rita.post(f"{address}/decide", {"approve": True, "comment": "It is owed."}, 200)
     assert (decided["status"], decided["votes"][0]["comment"]) == ("approved", "It is owed.")
-    assert Vote.objects.get().known_by == Vote.KnownBy.SESSION
+    assert Vote.objects.get().known_by == Vote.KnownBy.TOKEN
     assert rita.post(f"{address}/decide", {"approve": False}, 409)["code"] == "approval_settled"
     assert rita.get("workspaces/acme/approvals", status="waiting")["results"] == []
     assert len(rita.get("workspaces/acme/approvals", status="approved")["results"]) == 1

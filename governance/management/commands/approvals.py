@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from audit.actors import command_line
-from governance import approvals, disclosures, presentation, readings
+from governance import approvals, presentation, readings
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
 from governance.models import Approval, Vote
 from governance.prospects import prospects
@@ -99,13 +99,7 @@ class Command(BaseCommand):
         """The call with everything that the person may see; the reading is recorded. Raises CommandError."""
         if not readings.sees_content(person, approval):
             raise CommandError(f"{person.email} may not see what was sent.", returncode=NOT_YOURS)
-        disclosures.disclose(
-            approval.workspace.log_id,
-            approval.entry_index,
-            person=person,
-            agent=approval.agent.public_id,
-            tool=approval.tool,
-        )
+        readings.read_call(approval, person)
         question, now = presentation.question(approval), timezone.now()
         comes = prospects(person, approval, now) if approvals.may_decide(person, approval, now) else None
         lines = [
