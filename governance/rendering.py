@@ -31,8 +31,8 @@ MOST = 100  # arguments that are shown one by one
 NAME = 200  # characters of an argument's name
 COLORED = 20_000  # characters up to which a text is colored
 SPELLED = re.compile(r"⟨U\+([0-9A-F]{4,6})(?: × \d+)?⟩")
-COLORS = [(Comment, "c"), (Keyword, "k"), (Name.Tag, "t"), (Name.Builtin, "b"), (Name.Variable, "v"), (Number, "n"), (String, "s"),
-          (Operator, "o")]  # fmt: skip
+COLORS = [(Comment, "c"), (Keyword, "k"), (Name.Tag, "t"), (Name.Builtin, "b"), (Name.Variable, "v"),
+          (Number, "n"), (String, "s"), (Operator, "o")]  # fmt: skip
 SQL_NAMES = re.compile(r"(?:^|[_.-])(?:sql|query|statement|queries|statements)$", re.I)
 SHELL_NAMES = re.compile(r"(?:^|[_.-])(?:cmd|command|commands|shell|script|bash|sh)$", re.I)
 SQL_BEGINS = re.compile(
