@@ -191,6 +191,7 @@ def depart(entries: log.Writer, leaving: Leaving, *, reason: str, actor: str) ->
         )
     for workspace in leaving.workspaces:
         note(entries, leaving, workspace.log_id, reason=reason, actor=actor)
+        approvals.owe_recheck(workspace, due=entries.now)
 
 
 def note(entries: log.Writer, leaving: Leaving, log_id: int, *, reason: str, actor: str) -> None:

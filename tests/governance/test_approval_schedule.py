@@ -198,8 +198,8 @@ def test_when_nobody_is_left_owner_and_agent_learn_it_once(cast: Cast, rita: Use
     assert types_in(approval) == ["started", "unreachable"]
     people.set_roles(cast.acme, rita, roles=["approver"], actor=ACTOR)
     sweeps.recheck(row.payload)
-    approval.refresh_from_db()
-    assert (approval.unreachable_since, approval.version) == (None, version + 2)
+    again = Approval.objects.get(pk=approval.pk)
+    assert (again.unreachable_since, again.version) == (None, version + 2)
     assert list(approvals.inbox(rita)) == [approval]
 
 
@@ -250,17 +250,17 @@ def test_a_recheck_of_many_goes_on_where_it_stopped(
 def test_what_the_agent_withdraws_in_a_batch_is_tidied_by_a_worker(cast: Cast, rita: User) -> None:
     approval = begun(cast, requirement(rita))
     with log.write(cast.acme.log_id) as entries:
-        row = approvals.read(approval)
+        fresh = approvals.read(approval)
         approvals.withdraw(
-            row, actor=f"agent:{cast.report_bot.public_id}", reason="Not needed.", entries=entries
+            fresh, actor=f"agent:{cast.report_bot.public_id}", reason="Not needed.", entries=entries
         )
     approval.refresh_from_db()
     assert (approval.status, waiting(approval)) == ("cancelled", set())
     assert approval.process is not None
     assert approval.process.status == PROCESS.NEW
-    row = Owed.objects.get(kind=approvals.TIDY)
+    ending = Owed.objects.get(kind=approvals.TIDY)
     for _ in range(2):
-        approvals.tidy(row.payload)
+        approvals.tidy(ending.payload)
     approval.process.refresh_from_db()
     assert approval.process.status == PROCESS.CANCELED
     assert not Task.objects.filter(flow_task=ApprovalFlow.review, status=STATUS.NEW).exists()
