@@ -46,8 +46,7 @@ class Approved:
 
 def approved_call(approval: Approval) -> Approved:
     """The call that was approved, with the declaration and the policy by which it was judged."""
-    index = approval.entry_index if approval.edit_index is None else approval.edit_index
-    log_id = approval.workspace.log_id
+    index, log_id = approval.call_index, approval.workspace.log_id
     data = orjson.loads(bytes(Entry.objects.get(log_id=log_id, index=index).body))["data"]
     detail = read_detail(log_id, index)
     if "arguments" not in detail or data.get("withheld"):

@@ -15,7 +15,7 @@ from audit import canonical, log, secrets
 from audit.details import read_detail
 from audit.log import Writer
 from governance import approvals, asking, bounds, callbacks, outcomes, reviewers, schedule
-from governance.approvals import NotAReviewer
+from governance.approvals import NotAReviewer, NotPending
 from governance.checks import Batch
 from governance.decide import SUPERVISION, Verdict, decide
 from governance.flows import ApprovalFlow
@@ -106,9 +106,10 @@ def edit(
     second_factor: str = "",
     known_by: Vote.KnownBy = Vote.KnownBy.SESSION,
     opened_at: datetime | None = None,
+    seen: int | None = None,
 ) -> Approval:
     """Put other arguments, and perhaps another tool, in a waiting call's place, and approve that. Returns the approval
-    as it is then: approved, or waiting for others.
+    as it is then: approved, or waiting for others. ``seen``: the round of the call that was edited.
 
     Raises EditRefused, WorkspaceChanging, and what ``approvals.decide`` raises.
     """
@@ -121,6 +122,8 @@ def edit(
         with ApprovalFlow.lock(row.process_id):
             row = open_row(approval, entries)
             require_reviewer(row, person, entries.now)
+            if seen not in (None, row.round):
+                raise NotPending("approval_edited", approvals.EDITED_SINCE)
             judged = judge(row, tool, arguments, entries, current)
             index = record(row, judged, person=person, actor=actor, entries=entries)
             put(row, judged, index, entries.now)
@@ -175,7 +178,7 @@ def judge(
 ) -> Judged:
     """Decide the edited call as a new one by this agent in this session. Raises EditRefused where it is denied, or
     no other call than the one that waits."""
-    before = read_detail(approval.workspace.log_id, current_index(approval))
+    before = read_detail(approval.workspace.log_id, approval.call_index)
     asked = read_detail(approval.workspace.log_id, approval.entry_index)
     if "arguments" not in before or "arguments" not in asked:
         raise EditRefused(
@@ -327,11 +330,6 @@ def is_asked(requirement: Mapping[str, Any], approval: Approval) -> bool:
     """Whether people are asked for this rule already."""
     known = {(each["rule"], each.get("digest", requirement["digest"])) for each in approval.requirements}
     return (requirement["rule"], requirement["digest"]) in known
-
-
-def current_index(approval: Approval) -> int:
-    """The entry whose Detail holds the call that is asked about now."""
-    return approval.entry_index if approval.edit_index is None else approval.edit_index
 
 
 def told(reason: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from governance.models import PolicyVersion, StandingApproval
+from governance.outcomes import current_epoch
 from workspaces.access import grants_in_force
 from workspaces.arguments import Tool as CompiledTool
-from workspaces.models import Agent, Tool, Workspace
+from workspaces.models import Tool, Workspace
 
 IN_FORCE = "in force"
 
@@ -62,15 +63,10 @@ def status(
         return "used up"
     if version is None or version.digest != row.policy or (version.published_at or now) > row.created:
         return "another policy is in force"
-    if row.epoch != epoch_of(row.agent, row.workspace):
+    if row.epoch != current_epoch(row.agent, row.workspace):
         return "the agent was contained"
     if declaration != row.declaration:
         return "the tool was declared anew"
     if tools.isdisjoint(there[0]) or (resources and resources.isdisjoint(there[1])):
         return "a grant that it rests on is gone"
     return IN_FORCE
-
-
-def epoch_of(agent: Agent, workspace: Workspace) -> int:
-    """What its epoch must equal to count."""
-    return agent.epoch + workspace.epoch

@@ -46,8 +46,7 @@ class Ground:
 def grounds(approval: Approval, question: Question | None) -> list[Ground]:
     """The rules that ask, in the approval's order. Values of arguments and claims only with a ``question``, from who
     may see them. Two queries."""
-    judged = approval.entry_index if approval.edit_index is None else approval.edit_index
-    entry = Entry.objects.filter(log_id=approval.workspace.log_id, index=judged).first()
+    entry = Entry.objects.filter(log_id=approval.workspace.log_id, index=approval.call_index).first()
     data = json.loads(bytes(entry.body))["data"] if entry is not None else {}
     facts = data.get("facts")  # an edit's entry has none
     digest = approval.policy or data.get("policy", "")

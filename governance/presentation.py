@@ -160,7 +160,7 @@ def question(approval: Approval) -> Question:
         deadline=approval.expires_at.astimezone(zone),
         values=call.get("arguments"),
         context=pretty(detail["context"]) if detail.get("context") else "",
-        withheld=withheld_from(log_id, approval.entry_index if edit is None else approval.edit_index or 0),
+        withheld=withheld_from(log_id, approval.call_index),
         raw=[str(each) for each in resources],
         edited=edit is not None,
     )

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from audit.details import read_detail
 from audit.models import Entry
-from governance import approvals, disclosures, presentation, reviewers
+from governance import disclosures, outcomes, presentation, reviewers
 from governance.models import Approval, ApprovalLink, PolicyVersion
 from governance.rosters import Roster
 from governance.rules import RuleErrors
@@ -78,11 +78,11 @@ def sees_content(person: User, approval: Approval) -> bool:
 
 def status_of(approval: Approval, now: datetime) -> str:
     """The status in a word: what ran out or is void says so before the sweep has come round."""
-    word = str(approval.status)
-    if approval.status == Approval.Status.PENDING:
-        void = approval.epoch != approvals.current_epoch(approval.agent, approval.workspace)
-        word = "expired" if approval.expires_at <= now else "cancelled" if void else "waiting"
-    return word
+    if approval.status != Approval.Status.PENDING:
+        return str(approval.status)
+    if approval.expires_at <= now:
+        return "expired"
+    return "cancelled" if outcomes.is_void(approval) else "waiting"
 
 
 def progress(approval: Approval, now: datetime) -> list[dict[str, Any]]:

@@ -304,14 +304,6 @@ def is_concerned(person: User, approval: Approval, now: datetime) -> bool:
     return any(panel.fills(each, person.pk, seat) for each in panel.requirements for seat in seats)
 
 
-def seat_for(person: User, requirement: Requirement, approval: Approval, roster: Roster) -> int | None:
-    """Whose seat this person's answer would fill for one requirement: their own, or that of somebody who is away."""
-    panel = Panel(approval, roster)
-    seats = [person.pk, *roster.represented_by(approval.workspace_id, person.pk)]
-    free = (seat for seat in seats if seat not in panel.taken and panel.fills(requirement, person.pk, seat))
-    return None if person.pk in panel.voted else next(free, None)
-
-
 def why_not(person: User, approval: Approval, now: datetime) -> str:
     """Why this person's answer would not count now, as a sentence; empty where it would."""
     if (over := refusal(approval, now)) is not None:
@@ -334,13 +326,6 @@ def why_not(person: User, approval: Approval, now: datetime) -> str:
     if person.pk in panel.taken:
         return "Your deputy has answered in your place."
     return "Others have answered what you were asked; your answer is not needed any more."
-
-
-def asked_now(approval: Approval, now: datetime) -> set[int]:
-    """Keys of those for whom it waits: whose answer would count now."""
-    if refusal(approval, now) is not None:
-        return set()
-    return set(Panel(approval, Roster.of([approval], now)).ballots())
 
 
 def waits_for(approval: Approval, now: datetime) -> set[int]:

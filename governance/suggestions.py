@@ -99,7 +99,7 @@ def given_ahead(workspace: Workspace, now: datetime) -> dict[tuple[int, str], li
 
 def compare(rows: Sequence[Approval]) -> Suggestion | None:
     """The suggestion of calls that were approved, the newest first; None where they have too little in common."""
-    indexes = [row.entry_index if row.edit_index is None else row.edit_index for row in rows[:COMPARED]]
+    indexes = [row.call_index for row in rows[:COMPARED]]
     details = [detail for _, detail in read_details(rows[0].workspace.log_id, indexes)]
     calls = [detail["arguments"] for detail in details if "arguments" in detail]
     limits = bounds.narrowest(calls) if len(calls) == len(indexes) else None

@@ -136,6 +136,7 @@ class Answering(ScopedAdmin):
             actor=actor_of(person),
             second_factor=factors.fresh(request),
             opened_at=opened_at(person, approval),
+            seen=approval.round,
             **call,
         )
         waits = (
@@ -160,7 +161,7 @@ class Answering(ScopedAdmin):
             messages.error(request, str(refused))
             return HttpResponseRedirect(self.page_of(approval))
         seen = suggestion_for(approval, timezone.now())
-        for index in [*(seen.entries if seen else ()), edits.current_index(approval)]:
+        for index in [*(seen.entries if seen else ()), approval.call_index]:
             disclose(person, approval, index)
         limits = seen.bounds if seen else bounds.exact(call.arguments)
         resources = "\n".join(seen.resources if seen else call.resources)
@@ -300,12 +301,13 @@ def give(request: HttpRequest, approval: Approval, person: User, form: StandingF
         actor=actor_of(person),
         second_factor=factors.fresh(request),
         opened_at=opened_at(person, approval),
+        seen=values["round"] or 1,
     )
 
 
 def shown_call(person: User, approval: Approval) -> str:
     """The arguments of the call that waits, as JSON to be edited. The reading is recorded."""
-    detail = disclose(person, approval, edits.current_index(approval))
+    detail = disclose(person, approval, approval.call_index)
     return json.dumps(detail.get("arguments", {}), indent=2, ensure_ascii=False)
 
 

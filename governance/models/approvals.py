@@ -102,6 +102,11 @@ class Approval(models.Model):
     def __str__(self) -> str:
         return f"{self.tool} ({self.status})"
 
+    @property
+    def call_index(self) -> int:
+        """The entry whose Detail holds the call that is asked about now: as the agent made it, or as last edited."""
+        return self.entry_index if self.edit_index is None else self.edit_index
+
 
 class Asking(models.Model):
     """That a rule asked people about a call; written when its process starts, for the figures by rule."""

@@ -21,6 +21,7 @@ from audit.models import Entry
 from governance import absences, approvals, containment, edits, reviewers, snapshot, sweeps
 from governance.approvals import NotAReviewer, NotPending
 from governance.models import Approval
+from governance.rosters import Roster
 from tests.approving import decide, pass_time
 from tests.asking import check, publish, waiting
 from tests.cast import ACTOR, Cast, employ
@@ -115,7 +116,8 @@ class Life(RuleBasedStateMachine):
         votes = row.votes.filter(round=row.round).values_list("seat__name", "person__name", "approve")
         assert {seat: (who, approve) for seat, who, approve in votes} == call.votes
         may = {person.pk for name, person in self.reviewers.items() if call.seat(name, self.people)}
-        assert reviewers.asked_now(row, timezone.now()) == may
+        now = timezone.now()
+        assert reviewers.Panel(row, Roster.of([row], now)).ballots().keys() == may
         waits = set(row.links.filter(waiting=True).values_list("person", flat=True))
         assert may <= waits
 
