@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
@@ -108,15 +109,15 @@ def answered(name: str, world: Installation) -> float:
     opened, decided, waited, idle = [], [], [], []
     with agent_of(world, gate) as agent, reviewer_of(portal, session) as reviewer:
         for number in range(ROUNDS):
-            idle.append(taken(lambda: reviewer.get("/healthz")))
+            idle.append(taken(partial(reviewer.get, "/healthz")))
             asked: dict[str, str] = {}
-            opened.append(taken(lambda number=number, asked=asked: asked.update(ask(agent, number))))
+            opened.append(taken(partial(ask, agent, number, asked)))
             told: list[float] = []
             waiting = threading.Thread(target=wait, args=(agent, asked["id"], told))
             waiting.start()
             time.sleep(0.1)  # the agent waits, the person reads
             begun = time.perf_counter()
-            decided.append(taken(lambda asked=asked: approve(reviewer, asked["id"])))
+            decided.append(taken(partial(approve, reviewer, asked["id"])))
             waiting.join()
             waited.append((told[0] - begun) * 1000)
     for what, figures in (
@@ -146,13 +147,12 @@ def reviewer_of(portal: int, session: str) -> Iterator[httpx.Client]:
         yield browser
 
 
-def ask(agent: httpx.Client, number: int) -> dict[str, str]:
-    """One call that waits for people; its approval."""
+def ask(agent: httpx.Client, number: int, asked: dict[str, str]) -> None:
+    """One call that waits for people; its approval goes into ``asked``."""
     arguments = MAIL | {"subject": f"Your refund {number}"}
     answer = agent.post("/v1/check", json={"tool": "mail.send", "arguments": arguments}).json()
     assert answer["decision"] == "pending", answer
-    found: dict[str, str] = answer["approval"]
-    return found
+    asked.update(answer["approval"])
 
 
 def wait(agent: httpx.Client, approval: str, told: list[float]) -> None:

@@ -190,15 +190,15 @@ def is_glance(seconds: float | None) -> bool:
 def asking_rules(workspace: Workspace, begin: datetime) -> list[AskingRule]:
     """What came of what each rule asked, those that ask most first."""
     current = asking_now(workspace)
-    rows = Asking.objects.filter(workspace=workspace, created__gte=begin).order_by().values("rule")
-    counted = rows.annotate(
-        asked=Count("pk"),
+    rows = Asking.objects.filter(workspace=workspace, created__gte=begin).order_by()
+    counted = rows.values_list("rule").annotate(
+        Count("pk"),
         **{
             str(status): Count("pk", filter=Q(approval__status=status))
             for status in (Status.APPROVED, Status.REJECTED, Status.EXPIRED)
         },
     )
-    told = [AskingRule(**row, in_force=row["rule"] in current) for row in counted]
+    told = [AskingRule(*row, in_force=row[0] in current) for row in counted]
     return sorted(told, key=lambda each: (-each.asked, each.rule))
 
 

@@ -98,14 +98,12 @@ class Pattern:
         its own, which goes as far in the same part.
         """
         scheme, user, host, port, path, query = other.form
-        stood_for = [part.replace("*", _ANYTHING) for part in (user, host, path)]
+        user, host, path = (part.replace("*", _ANYTHING) for part in (user, host, path))
         if other.form.path[-1:] == "*" and query is None:
             query = "*"  # such a path covers every query, too
         queries = {query, None} if query == "*" else {query}
         return all(
-            self.covers(
-                Parts(scheme, *stood_for[:2], port, stood_for[2], each and each.replace("*", _ANYTHING))
-            )
+            self.covers(Parts(scheme, user, host, port, path, each and each.replace("*", _ANYTHING)))
             for each in queries
         )
 

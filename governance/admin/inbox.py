@@ -1,5 +1,6 @@
 """The inbox: what waits for the viewer, through their groups, or for anybody, the oldest deadline first."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,9 @@ STATUS_LABELS = {
     "cancelled": "default",
 }
 ADDRESS = "admin:governance_approval_changelist"
+PLACE = re.compile(
+    r"([0-9]{1,11}(?:\.[0-9]{1,6})?)-([0-9]{1,18})", re.ASCII
+)  # deadline and key, in an address
 VIEWS = {"mine": "For you", "groups": "Through your groups", "all": "Everything that waits"}
 ENDED = [(value, label) for value, label in Approval.Status.choices if value != Approval.Status.PENDING]
 STATUSES = {"": "Waiting", **dict(ENDED), "all": "All"}
@@ -99,19 +103,16 @@ class Fold:
         return self.rows[0]
 
 
+def strange_in(request: HttpRequest) -> set[str]:
+    """What the address asks for, and no inbox has."""
+    return set(request.GET) - {"view", "status", "workspace", "after"}
+
+
 def asked_in(request: HttpRequest) -> Asked:
     """What the address asks for; what no inbox has is left out."""
     view, status = request.GET.get("view", "mine"), request.GET.get("status", "")
-    when, _, key = request.GET.get("after", "").partition("-")
-    after = None
-    if (
-        key.isdecimal()
-        and key.isascii()
-        and len(key) < 19
-        and when.replace(".", "", 1).isdecimal()
-        and len(when) < 20
-    ):
-        after = (datetime.fromtimestamp(float(when), UTC), int(key))
+    where = PLACE.fullmatch(request.GET.get("after", ""))
+    after = (datetime.fromtimestamp(float(where[1]), UTC), int(where[2])) if where else None
     return Asked(
         view=view if view in VIEWS else "mine",
         status=status if status in STATUSES else "",

@@ -13,7 +13,8 @@ from pytest_django import Settings
 from audit import secrets
 from audit.details import read_detail
 from gate.admission import admission
-from gate.app import LARGE_BODY, application
+from gate.app import application
+from gate.exchange import LARGE_BODY
 from gate.turns import AT_ONCE, Turns
 from governance import records
 from tests.cast import Cast

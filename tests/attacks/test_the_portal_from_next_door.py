@@ -13,9 +13,11 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from audit.models import Entry
-from governance import approvals, links, mail, policies
+from governance import approvals, letters, links, policies
+from governance.links import Issued
 from governance.models import Approval, ApprovalLink, PolicyVersion
 from tests.approving import ask, requirement
 from tests.cast import ACTOR, Cast, employ
@@ -152,27 +154,28 @@ def test_signing_in_leads_nowhere_else_and_takes_no_given_session(cast: Cast) ->
     assert Client().post(f"/signin/{token}/").status_code == 410
 
 
-def invited(cast: Cast, **more: Any) -> tuple[Approval, ApprovalLink, str, str]:
-    """A call that waits for Rita, her link, its token and its code."""
+def invited(cast: Cast, **more: Any) -> tuple[Approval, ApprovalLink, Issued]:
+    """A call that waits for Rita, her link, and what a mail to her knows."""
     approval = ask(cast.report_bot, [requirement(cast.rita)], **more)
     approvals.start(approval)
     link = ApprovalLink.objects.select_related("approval__workspace", "approval__agent", "person").get()
-    return approval, link, *links.issue(link)
+    return approval, link, links.issue(link, now=timezone.now())
 
 
 @pytest.mark.parametrize("who", ["sam", "gina", "otto", "olga"])
 def test_who_is_signed_in_does_not_answer_a_forwarded_mail(cast: Cast, who: str) -> None:
-    approval, _, token, code = invited(cast)
-    answer = enter(getattr(cast, who)).post(f"/a/{token}/", {"decision": "approve", "code": code})
+    approval, _, issued = invited(cast)
+    form = {"decision": "approve", "code": issued.code}
+    answer = enter(getattr(cast, who)).post(f"/a/{issued.token}/", form)
     assert answer.status_code == 403
     approval.refresh_from_db()
     assert approval.status == Approval.Status.PENDING
 
 
 def test_what_an_agent_writes_is_text_in_mail_and_page(cast: Cast) -> None:
-    _, link, token, code = invited(cast, reason=EVIL + HIDDEN, arguments={"body": EVIL + HIDDEN})
-    message = mail.invitation(link, token, code)
-    page = enter(cast.rita).get(f"/a/{token}/").content.decode()
+    _, link, issued = invited(cast, reason=EVIL + HIDDEN, arguments={"body": EVIL + HIDDEN})
+    message = letters.invitation(link, issued, why="", now=timezone.now())
+    page = enter(cast.rita).get(f"/a/{issued.token}/").content.decode()
     rich = str(message.alternatives[0][0])
     for text in (page, rich):
         assert EVIL not in text

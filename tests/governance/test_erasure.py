@@ -9,12 +9,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from audit import canonical
 from audit.models import Detail, Entry, Erasure, ErasureItem, Export, Owed, Stream, StreamCursor
 from audit.verification import verify
-from governance import approvals, checks, erasure, policies, remains
-from governance.mail import invitation
+from governance import approvals, checks, erasure, links, policies, remains
+from governance.letters import invitation
 from governance.models import Approval, ApprovalLink, ApprovalProcess, Call, Idempotency, Vote
 from governance.requests import OutcomeReport
 from tests.cast import ACTOR, Cast
@@ -175,7 +176,8 @@ def test_mails_in_the_folder_that_stands_for_a_server_are_shredded(
     settings.EMAIL_FILE_PATH = tmp_path
     link = ApprovalLink.objects.select_related("approval__workspace", "approval__agent", "person").first()
     assert link is not None
-    invitation(link, "token", "code").send()
+    now = timezone.now()
+    invitation(link, links.issue(link, now=now), why="", now=now).send()
     (tmp_path / "other.log").write_text("Subject: other\n")
     assert len(list(tmp_path.iterdir())) == 2
     erase(told, text=ANN)

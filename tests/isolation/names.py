@@ -184,8 +184,14 @@ def permission(side: Side) -> list[str]:
     return [f"use:{tool.public_id}", f"write:{resource.public_id}"]  # type: ignore[attr-defined]
 
 
+def ticked(side: Side) -> list[str]:
+    """An approval that was ticked in a list, with the round that was seen."""
+    return [f"{side.rows[Approval].pk}-1"]
+
+
 NAMES: dict[str, Naming] = {
     "acts_for": PERSON,
+    "approval": ticked,
     "against": any_of(PolicyVersion),
     "deputy": any_of(User, "public_id", "email"),
     "person": any_of(User, "public_id", "email"),
@@ -214,6 +220,8 @@ NAMES: dict[str, Naming] = {
     "workspace": PLACE,
 }
 PLAIN: dict[str, str] = {
+    "codes": "words",
+    "types": "",
     "after": "",
     "before": "4",
     "call": "",

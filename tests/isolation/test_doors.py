@@ -33,10 +33,14 @@ def both(transactional_db: None) -> Wall:
     return build()
 
 
+# The bodies that paths take, by their ends.
+BODIES = {"/outcome": {"status": "succeeded"}, "/cancel": {"reason": "words"}, "/reply": {"text": "words"}}
+
+
 def knock(gate: TestClient, key: str, path: str) -> list[tuple[int, str]]:
     """Status and body of a path, by each method that agents use."""
     answers = []
-    for method, body in (("GET", None), ("POST", {"status": "succeeded"})):
+    for method, body in (("GET", None), ("POST", BODIES.get("/" + path.rpartition("/")[2], {}))):
         answer = gate.request(method, path, json=body, headers={"authorization": f"Bearer {key}"})
         answers.append((answer.status_code, answer.text))
     return answers

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from audit.models import Entry, SavedView
 from billing.models import Budget
-from governance.models import Approval, DecisionRecord, PolicyVersion
+from governance.models import Approval, DecisionRecord, PolicyVersion, StandingApproval
 from tests import approving
 from tests.cast import employ
 from tests.factors import enroll
@@ -66,6 +66,7 @@ CELLS = {
 }
 VIEW, EVERYBODY, OPERATORS, ASKED = "view_workspace", "everybody", "operators", "asked"
 NOBODY = "nobody"
+REVOKE = "decide, or tighten"
 # A replay tells what rules match, and a draft of grants what was sent: both need to read that.
 REPLAY, GRANT, DETAIL = "replay", "grant", "detail"
 TOGETHER = {
@@ -89,6 +90,7 @@ MODELS: dict[Any, tuple[str, str | None, str | None, str | None]] = {
     Resource: (VIEW, "manage_tools", "manage_tools", "manage_tools"),
     ReviewerGroup: (VIEW, "manage_members", "manage_members", "manage_members"),
     Role: (VIEW, "manage_agents", "manage_agents", "manage_agents"),
+    StandingApproval: (VIEW, None, None, None),
     Tool: (VIEW, "manage_tools", "manage_tools", "manage_tools"),
     User: (VIEW, "manage_members", None, None),
     Workspace: (VIEW, None, "manage_members", None),
@@ -96,6 +98,7 @@ MODELS: dict[Any, tuple[str, str | None, str | None, str | None]] = {
 # Buttons of the admin and pages of their own, by name.
 PAGES: dict[str, str] = {
     "absences": VIEW,
+    "governance_approval_call": ASKED,
     "absences_overview": EVERYBODY,
     "access": VIEW,
     "access_leave": "manage_members",
@@ -113,6 +116,8 @@ PAGES: dict[str, str] = {
     "exports": "export_log",
     "exports_overview": "export_log",
     "leaver": OPERATORS,
+    "insights": "view_log",
+    "insights_overview": "view_log",
     "live": VIEW,
     "log_entry": "view_log",
     "log_proof": "view_log",
@@ -168,7 +173,12 @@ BUTTONS: dict[str, str] = {
     "stream_secret": "publish_policy",
     "stream_test": "publish_policy",
     "governance_policyversion_check": "draft_policy",
+    "governance_approval_ahead": "decide",
+    "governance_approval_answers": "decide",
+    "governance_approval_ask": "decide",
     "governance_approval_decide": "decide",
+    "governance_approval_edit": "decide",
+    "governance_standingapproval_revoke": REVOKE,
     "governance_policyversion_propose": "draft_policy",
     "governance_policyversion_publish": "publish_policy",
     "governance_policyversion_replay": REPLAY,
@@ -194,10 +204,13 @@ API: list[tuple[str, str, str]] = [
     ("get post", r"/installation/", OPERATORS),
     ("get", r"/logs$", EVERYBODY),
     ("get", r"/logs/", "view_log"),
+    ("get", r"/insights$", "view_log"),
     ("get", r"^/ws/", "view_log"),
     ("get", r"/decisions/<int:index>/content$", "view_content"),
     ("get", r"/approvals/<str:approval>/content$", ASKED),
-    ("post", r"/approvals/<str:approval>/decide$", "decide"),
+    ("post", r"/approvals/<str:approval>/(decide|edit|edit/preview|ask|standing)$", "decide"),
+    ("post", r"/approval-answers$", "decide"),
+    ("post", r"/standing-approvals/<str:standing_approval>/revoke$", REVOKE),
     ("post", r"/containment$", "tighten"),
     ("post", r"/policies/<int:number>/publish$", "publish_policy"),
     ("post", r"/policies(/<int:number>/(redraft|roll-back|replay|propose))?$", "draft_policy"),
@@ -248,6 +261,8 @@ def holds(role: str, permission: str | None) -> bool:
         return True
     if permission == ASKED:
         return CELLS["view_content"][role] in ("✓", ASKED)
+    if permission == REVOKE:
+        return holds(role, "decide") or holds(role, "tighten")
     if permission in TOGETHER:
         return all(holds(role, each) for each in TOGETHER[permission])
     return CELLS[str(permission)][role] == "✓"
@@ -430,7 +445,8 @@ def test_each_role_does_in_the_api_what_it_may(someone: Someone) -> None:
             )
             where = (someone.role, method, str(route), answer.status, answer.text[-300:])
             if not holds(someone.role, needed):
-                hidden = (404,) if needed == "view_log" else (403, 404) if needed == REPLAY else (403,)
+                logs = needed == "view_log" and not str(route).endswith("/insights")
+                hidden = (404,) if logs else (403, 404) if needed == REPLAY else (403,)
                 assert answer.status in hidden, where
             elif method == "get":
                 assert answer.status == 200, where

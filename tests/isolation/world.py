@@ -89,7 +89,12 @@ class Side:
     @property
     def ids_of(self) -> dict[str, str]:
         """The public ids by which agents may try to reach what the first of them did."""
-        kinds: dict[str, Kind] = {"agent": Agent, "approval": Approval, "decision": Decision}
+        kinds: dict[str, Kind] = {
+            "agent": Agent,
+            "approval": Approval,
+            "decision": Decision,
+            "request": Proposal,
+        }
         return {name: str(self.rows[kind].public_id) for name, kind in kinds.items()}  # type: ignore[attr-defined]
 
     def size(self) -> int:
