@@ -21,7 +21,7 @@ NOISE = [
     re.compile(r"\d+[\xa0 ](?:second|minute|hour)s?"),
     re.compile(r"\d\d:\d\d:\d\d(?:\.\d+)?"),
     re.compile(r"\d+\.\d+(?:e-\d+)? ?(?:ms|s|seconds)\b"),
-    re.compile(r"csk_\w+"),  # what was made anew in each of two answers
+    re.compile(r"csk_\w+|whsec_[\w+/=]+"),  # what was made anew in each of two answers
     re.compile(r"\b[a-z]{2,5}_[0-9A-Za-z]{22}\b"),
 ]
 SERIES = re.compile(r"(?:\d+, ?){20,}\d+")  # so many a minute: which minute is now, is no matter
