@@ -1334,7 +1334,7 @@ class Conduct:
         yield from self.judge_key(body)
         if "standing_approval" in data:
             yield from self.judge_ahead(body)
-        elif data.get("lifted"):
+        elif data.get("lifted") or data.get("facts", {}).get("lifted"):
             yield from self.judge_approval(body)
 
     def judge_revision(self, body: Body) -> Iterator[str]:
@@ -2151,9 +2151,19 @@ def is_authority(certificate: Any) -> bool:
 
 
 REFUSED_BEFORE_RULES = ("unknown_tool", "invalid_arguments", "ambiguous_resource", "no_permission")
-MOST_WAITING = 20
+MOST_WAITING = 20  # calls of an agent, where its row says nothing else
 MICRO = 10**6
 SUPERVISION = "standing:supervised"
+EDITED, ASK = "governance.approval.edited", "require_approval"
+
+
+@dataclass
+class Asked:
+    """What people were asked about: the tool as it was declared, and digests of the rules that asked."""
+
+    tool: str
+    declaration: str
+    lifts: set[str]
 
 
 @dataclass
@@ -2260,6 +2270,7 @@ class Replay:
         self.conduct = Conduct()
         self.policies: dict[str, list[Rule] | None] = {"": []}
         self.candidates: dict[tuple[str, str, str, str], list[tuple[int, Rule]]] = {}
+        self.asked: dict[str, Asked] = {}
         self.derived = self.taken = self.unknown = 0
 
     def read(self, body: Body) -> list[str]:
@@ -2267,6 +2278,13 @@ class Replay:
         kind = body["type"]
         if kind not in VERDICT_OF and kind != SIMULATED:
             self.conduct.read(body)
+            try:
+                if kind == EDITED:
+                    self.edit(body)
+            except Unknown as error:
+                self.bundle.report.add(INCOMPLETE, str(error), body["index"])
+            except (KeyError, TypeError, ValueError):
+                return ["It lacks what an edit's entry holds."]
             return []
         try:
             problems = list(self.judge(body))
@@ -2295,9 +2313,57 @@ class Replay:
             yield "Its type or outcome is not that of its verdict."
         if body["type"] == ALLOWED and "standing_approval" in data:
             yield from self.conduct.judge_ahead(body)
+        elif body["type"] == ALLOWED:
+            yield from self.judge_approval(body)
+        elif decision == "pending" and data.get("approval"):
+            self.ask(body, standing)
         named = {reason["rule"] for reason in data["reasons"] if "rule" in reason}
         if not named <= objecting:
             yield f"It names a rule that does not object to it, {shown(sorted(named - objecting)[0])}."
+
+    def ask(self, body: Body, standing: str) -> None:
+        """Remember what people are asked about, the first time that they are."""
+        data = body["data"]
+        lifts = self.asking(body)
+        if standing == "supervised" and (data["action"] != "read" or data.get("writes")):
+            lifts.add(SUPERVISION)
+        self.asked.setdefault(data["approval"], Asked(body["tool"], data["declaration"], lifts))
+
+    def edit(self, body: Body) -> None:
+        """A reviewer put another call in the place of the one that people are asked about."""
+        data = body["data"]
+        asked = self.asked.get(data["approval"])
+        if asked is not None:
+            # Under supervision an edited call is asked about as well, whatever it does.
+            lifts = asked.lifts | self.asking(body)
+            if self.conduct.standing(body["agent"], body["time"]) == "supervised":
+                lifts.add(SUPERVISION)
+            self.asked[data["approval"]] = Asked(body["tool"], data["declaration"], lifts)
+
+    def asking(self, body: Body) -> set[str]:
+        """Digests of the rules that matched and may ask people. Raises Unknown."""
+        letters = body["data"]["rules"]
+        return {
+            rule.digest
+            for (_, rule), letter in zip(self.rules_for(body), letters, strict=True)
+            if letter != "." and ASK in (rule.effect, rule.then)
+        }
+
+    def judge_approval(self, body: Body) -> Iterator[str]:
+        """What an approval lifted is what people were asked about, for this very tool."""
+        data = body["data"]
+        lifted = set(data["facts"].get("lifted", ()))
+        if not lifted and "used_approval" not in data:
+            return
+        used = data.get("used_approval", "")
+        asked = self.asked.pop(used, None)
+        if asked is None:
+            if not self.conduct.pruned():
+                yield f"It lifts rules by the approval {shown(used)}, for which no call asked, or which was used."
+        elif (body["tool"], data["declaration"]) != (asked.tool, asked.declaration):
+            yield f"It uses the approval {shown(used)}, which is for another tool."
+        elif not lifted <= asked.lifts:
+            yield f"It lifts a rule by the approval {shown(used)} about which it asked nobody."
 
     def derive(self, body: Body, standing: str) -> tuple[str, str, str, set[str]]:
         """Decision, code, what an observation let pass, and the names of the rules that object."""
@@ -2309,7 +2375,8 @@ class Replay:
             would, decision, code = decision, "allow", "observed"
         if decision == "allow" and "short" in data:
             decision, code = "deny", str(data["short"])
-        if decision == "pending" and data["facts"].get("waiting", 0) >= MOST_WAITING:
+        most = self.conduct.agents.get(body["agent"], {}).get("most_waiting") or MOST_WAITING
+        if decision == "pending" and data["facts"].get("waiting", 0) >= most:
             decision, code = "deny", "too_many_pending"
         return decision, code, would, objecting
 

@@ -178,7 +178,7 @@ class Conduct:
         if "standing_approval" in data:
             yield from self.judge_ahead(body)
             return
-        if not data.get("lifted"):
+        if not data.get("lifted") and not data.get("facts", {}).get("lifted"):
             return
         used = data["used_approval"]
         settled, agent = self.approved.pop(used, (None, ""))

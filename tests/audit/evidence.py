@@ -17,11 +17,14 @@ from audit import bundles, canonical, heads, keys, merkle, notes, publishing, ti
 from audit import verify as verifier
 from audit.models import Log
 from billing import limits
-from governance import policies, records, snapshot
+from governance import edits, policies, records, snapshot
+from governance.models import Approval
 from tests.cast import ACTOR, Cast, assemble
 from tests.gate.conftest import REFUND, RULES
 from tests.governance.test_verify_log import MAIL, READ, approve, caller, check, live, stand
 from workspaces import agents
+from workspaces.models import User
+from workspaces.people import actor_of
 
 MANIFEST = "manifest.json"
 Files = dict[str, bytes]
@@ -97,6 +100,9 @@ def judge_more(cast: Cast) -> None:
     check(mailer, REFUND, {"invoice": "18", "amount": 200}, approval=approve(waiting, cast.rita))
     again = check(mailer, REFUND, {"invoice": "18", "amount": 200}, approval=waiting["approval"]["id"])
     assert again["decision"] == "deny", again
+    edited = {"invoice": "19", "amount": 180}
+    used = edit(check(mailer, REFUND, edited | {"amount": 300}), cast.rita, edited)
+    assert check(mailer, REFUND, edited, approval=used)["decision"] == "allow"
     check(mailer, REFUND, {"invoice": "no amount"})
     limits.set_budget(cast.acme, agent=cast.report_bot, window="ever", limit_nanos=50, actor=ACTOR)
     check(reader, *READ, estimated_nanos=40)
@@ -105,10 +111,24 @@ def judge_more(cast: Cast) -> None:
     stand(cast.support_bot, "supervised")
     for number in range(22):
         check(mailer, REFUND, {"invoice": f"w{number}", "amount": 150})
+    agents.change_agent(cast.support_bot, most_waiting=30, actor=ACTOR)
+    check(mailer, REFUND, {"invoice": "w30", "amount": 150})
+    agents.change_agent(cast.support_bot, most_waiting=2, actor=ACTOR)
+    check(mailer, REFUND, {"invoice": "w2", "amount": 150})
     stand(cast.support_bot, "observe")
     check(mailer, REFUND, {"invoice": "x", "amount": 150})
     check(mailer, REFUND, {"invoice": "x", "amount": 150}, estimated_nanos=10**15)
     check(mailer, REFUND, {"invoice": "x", "amount": 150}, dry_run=True)
+
+
+def edit(answer: dict[str, Any], person: User, arguments: dict[str, Any]) -> str:
+    """Approve another call in the place of the one that waits; the approval's public id."""
+    approval = Approval.objects.select_related("workspace", "agent").get(public_id=answer["approval"]["id"])
+    edits.edit(
+        approval, person=person, arguments=arguments, comment="Less will do.", actor=actor_of(person),
+        second_factor="totp",
+    )  # fmt: skip
+    return approval.public_id
 
 
 def exported(log_id: int) -> bytes:

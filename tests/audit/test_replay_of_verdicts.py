@@ -1,5 +1,6 @@
 """Every verdict can be derived from what its entry holds, and one that was recorded otherwise is named."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from io import StringIO
@@ -107,6 +108,55 @@ def test_a_fact_that_leads_to_another_verdict_is_named(
     index = first(lines, which)
     report = auditor.replay(resigned(files, changed(lines, index, edit), evidence.key))
     assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
+
+
+def digest_of(files: Files, name: str) -> str:
+    """The digest of the rule of this name in one of the bundle's policies."""
+    policies = (json.loads(files[each]) for each in files if each.startswith("policies/"))
+    rule = next(rule for rules in policies for rule in rules if rule["name"] == name)
+    return hashlib.sha256(canonical.encode(rule)).hexdigest()[:32]
+
+
+def approved_call(body: Body) -> bool:
+    return "used_approval" in body["data"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda body, digest: body["data"].update(used_approval="apr_of_nobody"),
+        lambda body, digest: body["data"].pop("used_approval"),
+        lambda body, digest: body["data"].update(declaration="0" * 64),
+        lambda body, digest: body["data"]["facts"]["lifted"].append(digest),
+    ],
+)
+def test_an_approval_lifts_only_what_people_were_asked_about(
+    auditor: Auditor, evidence: Evidence, files: Files, edit: Callable[[Body, str], Any]
+) -> None:
+    digest, lines = digest_of(files, "At most 300 of refunds an hour"), lines_of(files)
+    index = first(lines, approved_call)
+    forged = changed(lines, index, lambda body: edit(body, digest))
+    report = auditor.replay(resigned(files, forged, evidence.key))
+    assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
+
+
+def test_an_edited_approval_is_for_the_edited_call_and_for_one_use(
+    auditor: Auditor, evidence: Evidence, files: Files
+) -> None:
+    lines = lines_of(files)
+    bodies = [json.loads(line) for line in lines]
+    used = [body["data"]["used_approval"] for body in bodies if approved_call(body)]
+    at = first(lines, lambda body: body["type"] == "governance.approval.edited")
+    edited = bodies[at]["data"]["approval"]
+    assert edited in used
+    index = first(lines, lambda body: approved_call(body) and body["data"]["used_approval"] == edited)
+    for forged, bad in (
+        (changed(lines, at, lambda body: body.update(tool="mail.send")), at),
+        (changed(lines, at, lambda body: body["data"].update(declaration="0" * 64)), index),
+        (changed(lines, index, lambda body: body["data"].update(used_approval=used[0])), index),
+    ):
+        report = auditor.replay(resigned(files, forged, evidence.key))
+        assert (report.status, report.first_bad) == (TAMPERED, bad), report.lines()
 
 
 def test_another_policy_than_the_one_that_judged_is_no_policy_of_the_log(
