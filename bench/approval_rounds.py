@@ -226,15 +226,17 @@ class Line:
 async def consume(key: str, rounds: int, ports: list[int]) -> Told:
     """Each round 64 connections use one approval at once: one is allowed, the others hear that it was used."""
     told = Told(CONSUMERS)
-    lines = [await Line.open(ports[number % len(ports)], key) for number in range(CROWD)]
     while told.rounds < rounds:
+        asker = await Line.open(ports[0], key)
         bodies: list[dict[str, Any]] = [
             {"tool": "billing.refund", "arguments": {"invoice": "F-1", "amount": 250 + number}}
             for number in range(min(BATCH, rounds - told.rounds))
         ]
         for body in bodies:
-            body["approval"] = (await lines[0].check(json.dumps(body).encode()))["approval"]["id"]
+            body["approval"] = (await asker.check(json.dumps(body).encode()))["approval"]["id"]
         await asyncio.to_thread(approve, [body["approval"] for body in bodies])
+        # Opened now: a gate closes a connection on which nothing was asked for some seconds.
+        lines = [await Line.open(ports[number % len(ports)], key) for number in range(CROWD)]
         for body in bodies:
             question = json.dumps(body).encode()
             answers = await asyncio.gather(*(line.check(question) for line in lines))
@@ -244,8 +246,8 @@ async def consume(key: str, rounds: int, ports: list[int]) -> Told:
             told.losers.update({code: count for code, count in codes.items() if code != "granted"})
             if codes != {"granted": 1, "approval_used": CROWD - 1}:
                 told.broke(body["approval"], dict(codes))
-    for line in lines:
-        line.writer.close()
+        for line in (asker, *lines):
+            line.writer.close()
     return told
 
 
