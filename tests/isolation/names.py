@@ -221,6 +221,7 @@ NAMES: dict[str, Naming] = {
 }
 PLAIN: dict[str, str] = {
     "codes": "words",
+    "most_waiting": "20",
     "types": "",
     "after": "",
     "before": "4",
