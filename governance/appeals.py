@@ -37,7 +37,9 @@ def cancel(batch: "Batch", agent: AgentEntry, request: ApprovalCancel) -> Answer
     known = batch.recall.approvals.get(row.public_id)
     if known is not None:  # what a later call of this batch presents
         known.status = row.status
-    batch.records.waiting.pop(agent.id, None)
+    waiting = batch.records.waiting.get(agent.id)
+    if waiting is not None:  # with what this batch asked for, which no row tells yet
+        waiting[:] = [each for each in waiting if each.public_id != row.public_id]
     return inquiries.approval(batch, agent, request)
 
 
