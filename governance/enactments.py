@@ -168,6 +168,8 @@ def targets(proposal: Proposal, actor: str) -> list[tuple[Tool | Resource, str]]
 def create_agent(proposal: Proposal, person: User) -> str:
     """Make the agent with its tools, grants and budget; rules follow in a write of their own, and then its key."""
     plan = onboarding.read(proposal.workspace, proposal.content["plan"])
+    if onboarding.rests_on(plan) != proposal.content.get("rests_on"):
+        raise NoLongerPossible("A tool or resource that it names is another one by now; register it anew.")
     with second_person.agreed(proposal.workspace, plan.name):
         agent, remaining = onboarding.register(plan, person=person)
     Proposal.objects.filter(pk=proposal.pk).update(agent=agent)

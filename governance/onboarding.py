@@ -195,6 +195,19 @@ def written(plan: Plan) -> dict[str, Any]:
     }
 
 
+def rests_on(plan: Plan) -> dict[str, Any]:
+    """What a plan's names mean in the workspace now, as JSON: what its tools declare, and the patterns of its
+    resources."""
+    named = {need.of for need in plan.needs if need.is_tool} | {each.name for each in plan.declare}
+    tools = Tool.objects.filter(workspace=plan.workspace, name__in=named)
+    given = [target for _, target in plan.given]
+    declared = [*tools, *(target for target in given if isinstance(target, Tool))]
+    return {
+        "tools": {tool.public_id: tool.declaration().as_dict() for tool in declared},
+        "patterns": {target.public_id: target.pattern for target in given if isinstance(target, Resource)},
+    }
+
+
 def read(workspace: Workspace, content: dict[str, Any]) -> Plan:
     """A plan from its JSON, with people, tools and resources as they are now. Raises ValidationError for what is
     gone."""

@@ -39,7 +39,12 @@ def register(plan: Plan, *, answers: Mapping[str, str], person: User, starter: s
         workspace=workspace,
         kind=Proposal.Kind.ONBOARDING,
         title=f"New agent {plan.name}",
-        content={"plan": onboarding.written(plan), "answers": dict(answers), "starter": starter},
+        content={
+            "plan": onboarding.written(plan),
+            "answers": dict(answers),
+            "starter": starter,
+            "rests_on": onboarding.rests_on(plan),
+        },
         requirements=[wanted],
         proposed_by=person,
     )
