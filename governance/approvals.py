@@ -10,56 +10,25 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
-from django.utils import timezone
 from viewflow.workflow import PROCESS, STATUS
 
 from audit import log, owed
 from audit.log import Writer
 from audit.secrets import withhold
 from governance import asking, outcomes, reviewers, schedule
-from governance.asking import MAIL, RECHECK, REMIND, UNREACHABLE, add_reviewers, owe_recheck
 from governance.flows import ApprovalFlow
 from governance.models import Approval, Vote
-from governance.outcomes import NotPending, Status, current_epoch
-from governance.reviewers import may_decide
+from governance.outcomes import NotPending as NotPending
+from governance.outcomes import Status
 from workspaces.declarations import Risk
 from workspaces.models import User
-
-__all__ = [
-    "CONFIRMED_RISKS",
-    "MAIL",
-    "RECHECK",
-    "REMIND",
-    "UNREACHABLE",
-    "Ask",
-    "NotAReviewer",
-    "NotPending",
-    "ReasonNeeded",
-    "SecondFactorNeeded",
-    "add_reviewers",
-    "approval_of",
-    "cancel",
-    "current_epoch",
-    "decide",
-    "expire",
-    "inbox",
-    "may_decide",
-    "open",
-    "owe_recheck",
-    "require_confirmation",
-    "start",
-    "step",
-    "tidy",
-    "withdraw",
-]
 
 START = "governance.approval.start"
 TIDY = "governance.approval.tidy"
 CONFIRMED_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
 SHORTEST_REASON = 10  # characters
 EDITED_SINCE = (
-    "Another reviewer changed this call after you opened it. Look at it as it is now, then answer again."
+    "Another reviewer changed this call after you opened it. Look at it as it is now, in round {}, then answer again."
 )
 
 
@@ -168,7 +137,7 @@ def decide(
             if refused := outcomes.refusal(row, entries.now):
                 raise refused
             if seen not in (None, row.round):
-                raise NotPending("approval_edited", EDITED_SINCE)
+                raise NotPending("approval_edited", EDITED_SINCE.format(row.round))
             voter = User.objects.get(pk=person.pk)
             ballot = reviewers.ballot(voter, row, entries.now)
             if ballot is None:
@@ -334,8 +303,3 @@ def open_review(approval: Approval) -> Any:
         process_id=approval.process_id, flow_task=ApprovalFlow.review, status=STATUS.NEW
     )
     return ApprovalFlow.review.activation_class(task)
-
-
-def inbox(person: User) -> QuerySet[Approval]:
-    """What this person may decide now, oldest deadline first."""
-    return reviewers.inbox(person, timezone.now())

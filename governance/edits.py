@@ -123,7 +123,7 @@ def edit(
             row = open_row(approval, entries)
             require_reviewer(row, person, entries.now)
             if seen not in (None, row.round):
-                raise NotPending("approval_edited", approvals.EDITED_SINCE)
+                raise NotPending("approval_edited", approvals.EDITED_SINCE.format(row.round))
             judged = judge(row, tool, arguments, entries, current)
             index = record(row, judged, person=person, actor=actor, entries=entries)
             put(row, judged, index, entries.now)
@@ -320,7 +320,7 @@ def put(approval: Approval, judged: Judged, index: int, now: datetime) -> None:
 def ask_again(approval: Approval, entries: Writer) -> None:
     """Ask everybody whose answer to the edited call is missing, and tell the agent."""
     people = reviewers.reviewers_of(approval, entries.now)
-    approvals.add_reviewers(approval, people, source=ApprovalLink.Source.NAMED, entries=entries)
+    asking.add_reviewers(approval, people, source=ApprovalLink.Source.NAMED, entries=entries)
     asking.add_named(approval, entries.now)
     asking.note_reach(approval, entries)
     callbacks.owe_callback(approval, "edited", entries)

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from audit import log
-from governance import approvals, containment, proposals, reviewers
+from governance import approvals, asking, containment, proposals, reviewers
 from governance.models import Approval, ApprovalLink, Mailing
 from governance.rosters import Roster
 from workspaces import people
@@ -191,7 +191,7 @@ def depart(entries: log.Writer, leaving: Leaving, *, reason: str, actor: str) ->
         )
     for workspace in leaving.workspaces:
         note(entries, leaving, workspace.log_id, reason=reason, actor=actor)
-        approvals.owe_recheck(workspace, due=entries.now)
+        asking.owe_recheck(workspace, due=entries.now)
 
 
 def note(entries: log.Writer, leaving: Leaving, log_id: int, *, reason: str, actor: str) -> None:
@@ -241,7 +241,7 @@ def reroute(entries: log.Writer, rerouting: Rerouting, person: User, *, actor: s
     if approval.process_id is not None:  # otherwise its start invites them
         known = set(approval.links.values_list("person_id", flat=True))
         new = [each for each in asked.values() if each.pk not in known]
-        approvals.add_reviewers(approval, new, source=ApprovalLink.Source.REROUTED, entries=entries)
+        asking.add_reviewers(approval, new, source=ApprovalLink.Source.REROUTED, entries=entries)
 
 
 def ownerless(workspaces: Iterable[Workspace] | QuerySet[Workspace]) -> QuerySet[Agent]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from audit import log
-from governance import approvals, outcomes
+from governance import approvals, outcomes, reviewers
 from governance.approvals import ReasonNeeded, SecondFactorNeeded
 from governance.models import Approval, ApprovalLink, Mailing, Vote
 from workspaces.identifiers import random_text
@@ -124,7 +124,7 @@ def obstacle(mailing: Mailing, link: ApprovalLink, now: datetime) -> LinkRefused
     if is_replaced(mailing):
         sentence = "A newer mail about this call has taken the place of this one. Open the link in that mail."
         return LinkRefused(410, "link_replaced", sentence)
-    if not approvals.may_decide(link.person, approval, now):
+    if not reviewers.may_decide(link.person, approval, now):
         return LinkRefused(410, "not_a_reviewer", "Your answer is no longer asked for here.")
     if link.attempts >= ATTEMPTS:
         sentence = f"This link was closed after {ATTEMPTS} wrong codes. Sign in to the portal to answer."

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from audit import owed
 from audit.models import Owed
-from governance import approvals, letters, links, undelivered
+from governance import approvals, letters, links, reviewers, undelivered
 from governance.links import Issued
 from governance.models import Approval, ApprovalLink, Mailing
 from workspaces.access import may
@@ -57,7 +57,7 @@ def invite(payload: dict[str, Any], *, why: str) -> str:
         .get()
     )
     now = timezone.now()
-    if not approvals.may_decide(link.person, link.approval, now):
+    if not reviewers.may_decide(link.person, link.approval, now):
         return f"{who}: not mailed, nothing is left to decide"
     issued = issue(link, now)
     if issued is None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from audit import log
-from governance import approvals, schedule
+from governance import approvals, outcomes, schedule
 from governance.models import Approval, Vote
 from workspaces.identifiers import public_id
 from workspaces.models import Agent, User
@@ -71,7 +71,7 @@ def ask(
                     lifts=[],
                     requirements=list(requirements),
                     on_behalf_of_id=on_behalf_of.pk if on_behalf_of else None,
-                    epoch=approvals.current_epoch(agent, agent.workspace),
+                    epoch=outcomes.current_epoch(agent, agent.workspace),
                     created=entries.now,
                     expires_at=entries.now + expires_in,
                     entry_index=entry.index,

@@ -229,7 +229,7 @@ class Answering(ScopedAdmin):
         """Who is signed in, if their answer counts; None, with a message, where it does not. Raises Forbidden for
         somebody who does not decide here at all."""
         person, now = person_of(request), timezone.now()
-        if approvals.may_decide(person, approval, now):
+        if reviewers.may_decide(person, approval, now):
             return person
         self.refuse(request, person, approval, NotAReviewer(why_not(person, approval, now)))
         return None
@@ -281,7 +281,7 @@ def may_give(person: User, approval: Approval, *, may_decide: bool | None = None
     if approval.risk == Risk.CRITICAL.value or not may(person, "decide", approval.workspace):
         return False
     if may_decide is None:
-        may_decide = approvals.may_decide(person, approval, timezone.now())
+        may_decide = reviewers.may_decide(person, approval, timezone.now())
     approved = approval.status == Approval.Status.APPROVED
     return may_decide or (approved and any(v.person_id == person.pk for v in reviewers.votes_of(approval)))
 

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from governance import approvals, presentation, readings, rendering, undelivered
+from governance import approvals, presentation, readings, rendering, reviewers, undelivered
 from governance.admin import answering, inbox
 from governance.admin.circumstances import circumstances
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
@@ -152,7 +152,7 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
     person, now = person_of(request), timezone.now()
     shown = asked(request, approval)
     word = status_of(approval, now)
-    may_decide = approvals.may_decide(person, approval, now)
+    may_decide = reviewers.may_decide(person, approval, now)
     risky = approval.risk in approvals.CONFIRMED_RISKS
     return {
         "approval": approval,

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from django.db.models import Count, F, Max, Model, Q, QuerySet
+from django.utils import timezone
 
 from audit.models import Head
 from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
-from governance import approvals, containment, leavers, undelivered
+from governance import containment, leavers, reviewers, undelivered
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
 from governance.naming import names_of
@@ -65,7 +66,7 @@ def waiting(person: User, workspaces: Workspaces, now: datetime) -> Concern:
             "Waiting for you",
             "Nothing waits for you; you get a mail when it does.",
         )
-        rows = approvals.inbox(person)
+        rows = reviewers.inbox(person, timezone.now())
     else:
         rows = Approval.objects.filter(
             workspace__in=workspaces, status=Approval.Status.PENDING, expires_at__gt=now

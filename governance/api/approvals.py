@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from audit.api.pages import Whole
 from audit.api.problems import Exact
 from audit.api.views import Listing
-from governance import approvals, readings
+from governance import approvals, readings, reviewers
 from governance.models import Approval, Vote
 from workspaces import factors
 from workspaces.access import Forbidden
@@ -91,7 +91,7 @@ class WholeApprovalDocument(ApprovalDocument):
 
     def get_may_decide(self, approval: Approval) -> bool:
         """Judged again when the answer comes."""
-        return approvals.may_decide(self.context["view"].person, approval, timezone.now())
+        return reviewers.may_decide(self.context["view"].person, approval, timezone.now())
 
 
 class ApprovalFilter(django_filters.FilterSet):
@@ -141,7 +141,7 @@ class Inbox(PersonView, Listing):
     pagination_class = Whole
 
     def get_queryset(self) -> QuerySet[Approval]:
-        return approvals.inbox(self.person).select_related("agent", "workspace")
+        return reviewers.inbox(self.person, timezone.now()).select_related("agent", "workspace")
 
 
 class OneApproval(ApprovalRows):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from audit.log import write
-from governance import approvals, containment, policies
+from governance import containment, policies, reviewers
 from governance.memory import LABEL_SECONDS
 from governance.models import AgentState, Approval
 from tests.approving import decide
@@ -63,9 +63,9 @@ def test_an_owner_who_gives_the_agent_away_still_does_not_approve_its_call(
 ) -> None:
     agents.change_agent(cast.support_bot, owner=cast.rita, acts_for=[], actor="system")
     approval = approval_in(support.check("billing.refund", REFUND))
-    assert not approvals.may_decide(cast.rita, approval, approval.created)
+    assert not reviewers.may_decide(cast.rita, approval, approval.created)
     agents.change_agent(cast.support_bot, owner=cast.otto, actor="system")
-    assert not approvals.may_decide(
+    assert not reviewers.may_decide(
         cast.rita, approval_in({"approval": {"id": approval.public_id}}), approval.created
     )
 

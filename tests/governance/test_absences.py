@@ -107,7 +107,7 @@ def test_two_absences_of_one_person_do_not_overlap(ann: User) -> None:
 def test_a_deputy_answers_in_the_seat_of_who_is_away(cast: Cast, rita: User, ann: User, bob: User) -> None:
     approval = ask(cast.report_bot, [requirement(ann, rita, quorum=2)])
     approvals.start(approval)
-    assert not approvals.may_decide(bob, approval, timezone.now())
+    assert not reviewers.may_decide(bob, approval, timezone.now())
     away(ann, bob)
     assert reviewers.reviewers_of(approval, timezone.now()) == [bob, rita]
     decide(approval, bob)
@@ -124,7 +124,7 @@ def test_who_is_away_may_still_answer_and_then_the_deputy_has_nothing_to_say(
     approval = ask(cast.report_bot, [requirement(ann, rita, quorum=2)])
     away(ann, bob)
     decide(approval, ann)
-    assert not approvals.may_decide(bob, approval, timezone.now())
+    assert not reviewers.may_decide(bob, approval, timezone.now())
 
 
 def test_a_deputy_hands_nothing_on(cast: Cast, ann: User, bob: User, rita: User) -> None:
@@ -133,8 +133,8 @@ def test_a_deputy_hands_nothing_on(cast: Cast, ann: User, bob: User, rita: User)
     away(ann, bob)
     away(bob, carl)
     now = timezone.now()
-    assert not approvals.may_decide(bob, approval, now)
-    assert not approvals.may_decide(carl, approval, now)
+    assert not reviewers.may_decide(bob, approval, now)
+    assert not reviewers.may_decide(carl, approval, now)
     assert not reviewers.is_reachable(approval, now)
     assert reviewers.reviewers_of(approval, now) == [ann]
 
@@ -146,7 +146,7 @@ def test_one_person_fills_one_seat_and_their_own_first(cast: Cast, ann: User, bo
     decide(approval, bob)
     vote = approval.votes.get()
     assert vote.seat == bob
-    assert not approvals.may_decide(bob, approval, timezone.now())
+    assert not reviewers.may_decide(bob, approval, timezone.now())
 
 
 def test_of_two_seats_a_deputy_fills_the_one_for_which_more_is_missing(
@@ -163,9 +163,9 @@ def test_of_two_seats_a_deputy_fills_the_one_for_which_more_is_missing(
 def test_an_absence_ends_by_itself(cast: Cast, ann: User, bob: User) -> None:
     approval = ask(cast.report_bot, [requirement(ann)], expires_in=3 * DAY)
     row = away(ann, bob)
-    assert approvals.may_decide(bob, approval, row.starts)
-    assert approvals.may_decide(bob, approval, row.ends - timedelta(seconds=1))
-    assert not approvals.may_decide(bob, approval, row.ends)
+    assert reviewers.may_decide(bob, approval, row.starts)
+    assert reviewers.may_decide(bob, approval, row.ends - timedelta(seconds=1))
+    assert not reviewers.may_decide(bob, approval, row.ends)
 
 
 def test_everybody_records_their_own_absence_on_the_page(cast: Cast, ann: User, bob: User) -> None:

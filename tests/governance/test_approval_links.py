@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit import owed
 from audit.details import read_detail
 from audit.models import Detail, Entry, Owed
-from governance import approvals, containment, mail, presentation
+from governance import approvals, asking, containment, mail, presentation
 from governance.models import Approval, ApprovalLink, Mailing, Vote
 from tests.approving import ask, decide, requirement
 from tests.cast import ACTOR, Cast, employ
@@ -153,7 +153,7 @@ def test_a_mail_server_that_is_down_is_tried_again(
     ask(cast.report_bot, [requirement(cast.rita)])
     settings.EMAIL_PORT = 1
     assert [result.done for result in work()] == [True, False]
-    row = Owed.objects.get(kind=approvals.MAIL)
+    row = Owed.objects.get(kind=asking.MAIL)
     assert "ConnectionRefusedError" in row.error
     assert row.due > timezone.now()
     settings.EMAIL_PORT = post.port

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from viewflow.workflow import PROCESS, STATUS
 from viewflow.workflow.models import Task
 
 from audit import log
 from audit.models import Entry, Owed
-from governance import approvals, containment, schedule, sweeps
+from governance import approvals, asking, containment, reviewers, schedule, sweeps
 from governance.flows import ApprovalFlow
 from governance.models import Absence, Approval, ApprovalLink, Asking
 from tests.approving import ask, decide, pass_time, requirement, types_in
@@ -104,10 +105,10 @@ def test_who_has_not_answered_is_reminded_twice(cast: Cast, rita: User, ann: Use
     pass_time(HOUR / 2)
     assert sweeps.step_due() == 1
     assert sweeps.step_due() == 0
-    assert mailed(approvals.REMIND) == ["Ann", "Bob"]
+    assert mailed(asking.REMIND) == ["Ann", "Bob"]
     pass_time(HOUR * 0.4)
     assert sweeps.step_due() == 1
-    assert mailed(approvals.REMIND) == ["Ann", "Bob"] * 2
+    assert mailed(asking.REMIND) == ["Ann", "Bob"] * 2
     assert types_in(approval) == ["started", "voted", "reminded", "reminded"]
     approval.refresh_from_db()
     assert (approval.plan, approval.next_step_at, approval.status) == ([], None, "pending")
@@ -131,18 +132,18 @@ def test_a_reminder_goes_through_the_flow(cast: Cast, rita: User) -> None:
 
 def test_a_ladder_asks_more_people_later(cast: Cast, rita: User, ann: User, bob: User) -> None:
     approval = begun(cast, ladder(rita, rungs={1200: [ann], 2400: [bob]}))
-    assert not approvals.may_decide(ann, approval, approval.created)
+    assert not reviewers.may_decide(ann, approval, approval.created)
     pass_time(timedelta(minutes=21))
     assert sweeps.step_due() == 1
-    assert mailed(approvals.MAIL) == ["Rita", "Ann"]
+    assert mailed(asking.MAIL) == ["Rita", "Ann"]
     assert waiting(approval) == {"Rita", "Ann"}
     assert ApprovalLink.objects.get(person=ann).source == "escalated"
-    assert list(approvals.inbox(ann)) == [approval]
+    assert list(reviewers.inbox(ann, timezone.now())) == [approval]
     assert decide(approval, ann).status == "approved"
     assert types_in(approval) == ["started", "escalated", "voted", "settled"]
     pass_time(HOUR)
     assert sweeps.step_due() == 0
-    assert not approvals.inbox(bob).exists()
+    assert not reviewers.inbox(bob, timezone.now()).exists()
 
 
 def test_rungs_that_were_missed_are_climbed_one_by_one(cast: Cast, rita: User, ann: User, bob: User) -> None:
@@ -150,7 +151,7 @@ def test_rungs_that_were_missed_are_climbed_one_by_one(cast: Cast, rita: User, a
     pass_time(timedelta(minutes=50))
     assert [sweeps.step_due() for _ in range(4)] == [1, 1, 1, 0]
     assert types_in(approval) == ["started", "escalated", "reminded", "escalated"]
-    assert mailed(approvals.MAIL) == ["Rita", "Ann", "Bob"]
+    assert mailed(asking.MAIL) == ["Rita", "Ann", "Bob"]
     assert waiting(approval) == {"Rita", "Ann", "Bob"}
 
 
@@ -187,20 +188,20 @@ def test_when_nobody_is_left_owner_and_agent_learn_it_once(cast: Cast, rita: Use
     approval.refresh_from_db()
     version = approval.version
     people.set_roles(cast.acme, rita, roles=["auditor"], actor=ACTOR)
-    approvals.owe_recheck(cast.acme, due=approval.created)
-    row = Owed.objects.get(kind=approvals.RECHECK)
+    asking.owe_recheck(cast.acme, due=approval.created)
+    row = Owed.objects.get(kind=asking.RECHECK)
     for _ in range(2):
         sweeps.recheck(row.payload)
     approval.refresh_from_db()
     assert approval.unreachable_since is not None
     assert approval.version == version + 1
-    assert Owed.objects.filter(kind=approvals.UNREACHABLE).count() == 1
+    assert Owed.objects.filter(kind=asking.UNREACHABLE).count() == 1
     assert types_in(approval) == ["started", "unreachable"]
     people.set_roles(cast.acme, rita, roles=["approver"], actor=ACTOR)
     sweeps.recheck(row.payload)
     again = Approval.objects.get(pk=approval.pk)
     assert (again.unreachable_since, again.version) == (None, version + 2)
-    assert list(approvals.inbox(rita)) == [approval]
+    assert list(reviewers.inbox(rita, timezone.now())) == [approval]
 
 
 def test_nobody_at_all_is_told_at_the_start(cast: Cast, otto: User) -> None:
@@ -226,7 +227,7 @@ def test_a_recheck_asks_the_deputy_of_who_is_away(cast: Cast, rita: User, ann: U
         )  # fmt: skip
     sweeps.recheck({"workspace": cast.acme.pk})
     sweeps.recheck({"workspace": cast.acme.pk})
-    assert mailed(approvals.MAIL) == ["Rita", "Ann"]
+    assert mailed(asking.MAIL) == ["Rita", "Ann"]
     assert ApprovalLink.objects.get(person=ann).source == "deputy"
     after = decide(approval, ann)
     assert after.status == "approved"
@@ -243,7 +244,7 @@ def test_a_recheck_of_many_goes_on_where_it_stopped(
     people.set_roles(cast.acme, rita, roles=["auditor"], actor=ACTOR)
     sweeps.recheck({"workspace": cast.acme.pk})
     assert Approval.objects.filter(unreachable_since__isnull=False).count() == 2
-    sweeps.recheck(Owed.objects.get(kind=approvals.RECHECK).payload)
+    sweeps.recheck(Owed.objects.get(kind=asking.RECHECK).payload)
     assert Approval.objects.filter(unreachable_since__isnull=False).count() == 3
 
 

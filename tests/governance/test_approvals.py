@@ -11,7 +11,7 @@ from viewflow.workflow.models import Task
 from audit import log
 from audit.details import read_detail
 from audit.models import Entry, Owed
-from governance import approvals, containment, mail, outcomes, reviewers, sweeps
+from governance import approvals, asking, containment, mail, outcomes, reviewers, sweeps
 from governance.approvals import NotAReviewer, NotPending
 from governance.flows import ApprovalFlow
 from governance.models import Approval, ApprovalLink, Vote
@@ -69,9 +69,9 @@ def test_the_start_asks_each_reviewer_once(cast: Cast, rita: User, ann: User, ot
     assert [task.status for task in tasks_of(approval)] == [STATUS.NEW]
     # otto may not decide and sam is a stranger: rules may name them, but they are not asked until they may.
     asked = {ann.public_id, rita.public_id}
-    assert {row.payload["person"] for row in Owed.objects.filter(kind=approvals.MAIL)} == asked
+    assert {row.payload["person"] for row in Owed.objects.filter(kind=asking.MAIL)} == asked
     assert set(ApprovalLink.objects.values_list("person", flat=True)) == {ann.pk, rita.pk, otto.pk, sam.pk}
-    assert not approvals.inbox(sam).exists()
+    assert not reviewers.inbox(sam, timezone.now()).exists()
     assert types_in(approval) == ["started"]
     assert set(reviewers.reviewers_of(approval, timezone.now())) == {ann, rita}
 
@@ -170,7 +170,7 @@ def test_the_person_acted_for_never_counts(cast: Cast, rita: User) -> None:
     approval = ask(cast.support_bot, [requirement(rita, owner=True)], on_behalf_of=rita)
     with pytest.raises(NotAReviewer):
         decide(approval, rita)
-    assert not approvals.inbox(rita).exists()
+    assert not reviewers.inbox(rita, timezone.now()).exists()
 
 
 def test_being_named_is_not_enough_without_the_permission(
@@ -181,12 +181,12 @@ def test_being_named_is_not_enough_without_the_permission(
         approval = ask(cast.report_bot, [requirement(person)])
         with pytest.raises(NotAReviewer):
             decide(approval, person)
-        assert not approvals.inbox(person).exists()
+        assert not reviewers.inbox(person, timezone.now()).exists()
 
 
 def test_who_has_lost_the_role_or_left_no_longer_counts(cast: Cast, ann: User, bob: User) -> None:
     approval = ask(cast.report_bot, [requirement(ann, bob)])
-    assert approvals.may_decide(ann, approval, timezone.now())
+    assert reviewers.may_decide(ann, approval, timezone.now())
     people.set_roles(cast.acme, ann, roles=["auditor"], actor=ACTOR)
     people.deactivate(bob, actor=ACTOR)
     for person in (ann, bob):
@@ -197,7 +197,7 @@ def test_who_has_lost_the_role_or_left_no_longer_counts(cast: Cast, ann: User, b
 def test_a_late_answer_is_refused_before_any_sweep(cast: Cast, rita: User) -> None:
     approval = ask(cast.report_bot, [requirement(rita)], expires_in=timedelta(seconds=-1))
     assert refused(approval, rita) == "approval_expired"
-    assert not approvals.inbox(rita).exists()
+    assert not reviewers.inbox(rita, timezone.now()).exists()
 
 
 def test_expiry_means_no(cast: Cast, rita: User) -> None:
@@ -244,7 +244,7 @@ def test_a_containment_step_voids_what_waits_at_once(cast: Cast, rita: User) -> 
     containment.set_standing(
         cast.report_bot, "suspended", reason="It behaves oddly.", actor="cli:test@host", person=None
     )
-    assert not approvals.inbox(rita).exists()
+    assert not reviewers.inbox(rita, timezone.now()).exists()
     assert refused(before, rita) == "approval_void"
     after = ask(cast.report_bot, [requirement(rita)])
     assert sweeps.cancel_void() == 1
@@ -252,7 +252,7 @@ def test_a_containment_step_voids_what_waits_at_once(cast: Cast, rita: User) -> 
     before.refresh_from_db()
     after.refresh_from_db()
     assert (before.status, after.status) == ("cancelled", "pending")
-    assert list(approvals.inbox(rita)) == [after]
+    assert list(reviewers.inbox(rita, timezone.now())) == [after]
 
 
 def test_the_inbox_has_the_oldest_deadline_first_and_only_what_is_mine(
@@ -261,9 +261,9 @@ def test_the_inbox_has_the_oldest_deadline_first_and_only_what_is_mine(
     late = ask(cast.report_bot, [requirement(rita)], expires_in=timedelta(hours=3))
     soon = ask(cast.support_bot, [requirement(rita, ann, quorum=2)], expires_in=timedelta(hours=1))
     ask(cast.report_bot, [requirement(ann)])
-    assert list(approvals.inbox(rita)) == [soon, late]
+    assert list(reviewers.inbox(rita, timezone.now())) == [soon, late]
     decide(soon, rita)
-    assert list(approvals.inbox(rita)) == [late]
+    assert list(reviewers.inbox(rita, timezone.now())) == [late]
 
 
 def test_a_failing_effect_takes_the_vote_and_its_entry_back(cast: Cast, rita: User) -> None:
@@ -347,5 +347,5 @@ def test_the_inbox_finds_mine_however_much_waits_for_others(
     for approval in Approval.objects.all():
         approvals.start(approval)
     assert (
-        list(approvals.inbox(cast.rita)) == mine[:2]
+        list(reviewers.inbox(cast.rita, timezone.now())) == mine[:2]
     )  # the most urgent, if there are more than anybody reads

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audit.details import read_detail
 from audit.models import Entry, Owed
-from governance import approvals, bounds, edits
+from governance import approvals, asking, bounds, edits
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
 from governance.edits import EditRefused, changes
 from governance.models import Approval, ApprovalLink, Asking, Vote
@@ -133,7 +133,7 @@ def test_earlier_answers_lapse_and_the_editors_is_the_first_of_the_new_round(des
         ("Rita Review", 2),
     ]
     assert ApprovalLink.objects.get(approval=edited, person=desk.bob).waiting
-    mailed = [row.payload["person"] for row in Owed.objects.filter(kind=approvals.MAIL).order_by("pk")]
+    mailed = [row.payload["person"] for row in Owed.objects.filter(kind=asking.MAIL).order_by("pk")]
     assert mailed.count(desk.bob.public_id) == 2
     with pytest.raises(NotAReviewer):
         decide(edited, desk.rita)

@@ -69,7 +69,7 @@ def counts(person: User, approval: Approval) -> bool:
     """Whether the person's answer would count, which the sentence why not agrees with."""
     now = timezone.now()
     row = approvals.read(approval)
-    answer = approvals.may_decide(person, row, now)
+    answer = reviewers.may_decide(person, row, now)
     assert answer == (reviewers.why_not(person, row, now) == "")
     return answer
 

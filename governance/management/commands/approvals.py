@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from audit.actors import command_line
-from governance import approvals, presentation, readings
+from governance import approvals, presentation, readings, reviewers
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
 from governance.models import Approval, Vote
 from governance.prospects import prospects
@@ -83,7 +83,11 @@ class Command(BaseCommand):
     def list_waiting(self, person: User | None, workspace: str | None) -> None:
         """One line a call."""
         now = timezone.now()
-        rows = Approval.objects.filter(readings.waits_at(now)) if person is None else approvals.inbox(person)
+        rows = (
+            Approval.objects.filter(readings.waits_at(now))
+            if person is None
+            else reviewers.inbox(person, now)
+        )
         rows = rows.filter(workspace__slug=workspace) if workspace else rows
         found = list(rows.select_related("workspace", "agent").order_by("expires_at", "pk")[: MOST + 1])
         for row in found[:MOST]:
@@ -101,7 +105,7 @@ class Command(BaseCommand):
             raise CommandError(f"{person.email} may not see what was sent.", returncode=NOT_YOURS)
         readings.read_call(approval, person)
         question, now = presentation.question(approval), timezone.now()
-        comes = prospects(person, approval, now) if approvals.may_decide(person, approval, now) else None
+        comes = prospects(person, approval, now) if reviewers.may_decide(person, approval, now) else None
         lines = [
             ("Status", readings.status_of(approval, now)),
             ("Workspace", question.workspace),
