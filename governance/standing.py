@@ -67,6 +67,7 @@ def give(
     second_factor: str = "",
     known_by: Vote.KnownBy = Vote.KnownBy.SESSION,
     opened_at: datetime | None = None,
+    seen: int | None = None,
 ) -> StandingApproval:
     """Let an agent do again what this approval allows, within bounds. A call that still waits is approved by it.
 
@@ -90,6 +91,7 @@ def give(
                 actor=actor,
                 second_factor=second_factor,
                 opened_at=opened_at,
+                seen=seen,
             )
         approvals.require_confirmation(row.risk, approve=True, reason=reason, second_factor=second_factor)
         require_giver(row, person)

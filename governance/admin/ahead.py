@@ -32,6 +32,7 @@ class StandingForm(forms.Form):
     uses = forms.IntegerField(
         label="How many times at most", min_value=1, max_value=standing.MOST_USES, initial=5
     )
+    round = forms.IntegerField(required=False, min_value=1, max_value=10_000)
     reason = forms.CharField(
         label=f"Why? At least {standing.SHORTEST_REASON} characters",
         max_length=standing.LONGEST_REASON,

@@ -9,10 +9,16 @@ from rest_framework.response import Response
 
 from audit.api.problems import Exact
 from governance import approvals, batch_answers, edits, remarks
-from governance.api.approvals import LONGEST_COMMENT, ApprovalRows, SecondFactorWanted, WholeApprovalDocument
+from governance.api.approvals import (
+    LONGEST_COMMENT,
+    ApprovalRows,
+    SecondFactorWanted,
+    WholeApprovalDocument,
+    known_by,
+    round_seen,
+)
 from governance.batch_answers import Answered
 from governance.edits import Judged
-from governance.models import Vote
 from workspaces import factors
 
 NAME = serializers.CharField(max_length=200)
@@ -25,6 +31,7 @@ class EditDocument(Exact):
         max_length=200, default="", allow_blank=True, help_text="Another tool, if any."
     )
     arguments = serializers.DictField()
+    round = round_seen()
     comment = serializers.CharField(max_length=LONGEST_COMMENT, default="", allow_blank=True)
     code = serializers.CharField(
         max_length=40,
@@ -45,13 +52,15 @@ class ApprovalEdit(ApprovalRows):
         """Have policy judge the edited call as a new one, and approve it. Earlier answers lapse; the agent is told
         what changed. Refused with 409 where policy would deny it."""
         row, values = self.approval(), self.read(request, EditDocument)
-        code = values.pop("code")
+        code, seen = values.pop("code"), values.pop("round")
         try:
             edits.edit(
                 row,
                 person=self.person,
                 actor=self.actor,
                 second_factor=factors.shown_in(request, self.person, code),
+                known_by=known_by(request),
+                seen=seen,
                 **values,
             )
         except approvals.SecondFactorNeeded as needed:
@@ -129,6 +138,11 @@ class BatchDocument(Exact):
 
     approvals = serializers.ListField(child=NAME, min_length=1, max_length=batch_answers.MOST)
     approve = serializers.BooleanField()
+    rounds = serializers.DictField(
+        child=serializers.IntegerField(min_value=1, max_value=10_000),
+        default=dict,
+        help_text="By approval, the round of the call that you looked at; 1 where left out.",
+    )
     comment = serializers.CharField(max_length=LONGEST_COMMENT, default="", allow_blank=True)
 
 
@@ -146,14 +160,18 @@ class ApprovalBatch(ApprovalRows):
 
     permission = {"POST": "decide"}
     serializer_class = AnsweredDocument
+    pagination_class = None  # one answer for each that was named
 
     @extend_schema(request=BatchDocument, responses=AnsweredDocument(many=True))
     def post(self, request: Request, slug: str) -> Response:
         """Give the same answer to each. What is of more than low risk is refused by name; what names nothing here is
         left out."""
         values = self.read(request, BatchDocument)
-        rows = self.get_queryset().filter(public_id__in=values.pop("approvals")).order_by("pk")
+        rows = list(self.get_queryset().filter(public_id__in=values.pop("approvals")).order_by("pk"))
+        rounds = values.pop("rounds")
+        for row in rows:
+            row.round = rounds.get(row.public_id, 1)
         answered = batch_answers.answer_all(
-            rows, person=self.person, known_by=Vote.KnownBy.SESSION, actor=self.actor, **values
+            rows, person=self.person, known_by=known_by(request), actor=self.actor, **values
         )
         return Response([AnsweredDocument(each).data for each in answered])

@@ -40,6 +40,9 @@ class ApprovalDocument(serializers.Serializer[Any]):
     status = serializers.SerializerMethodField()
     decision = serializers.CharField(help_text="The pending decision that asked.")
     decision_index = serializers.IntegerField(source="entry_index", help_text="Of its entry in the log.")
+    round = serializers.IntegerField(
+        help_text="Which version of the call: 1 as the agent sent it, more by edits."
+    )
     created = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     settled_at = serializers.DateTimeField(allow_null=True)
@@ -168,11 +171,17 @@ class CallDocument(serializers.Serializer[Any]):
 CONTENT = tuple(CallDocument().fields)
 
 
+class WaitingCallDocument(CallDocument):
+    """The call as it is asked about now."""
+
+    round = serializers.IntegerField(help_text="Which version of the call this is; name it in your answer.")
+
+
 class ApprovalContent(ApprovalRows):
     """What was sent."""
 
     permission = {"GET": VIEW}
-    serializer_class = CallDocument
+    serializer_class = WaitingCallDocument
 
     def get(self, request: Request, slug: str, approval: str) -> Response:
         """What was sent, for who may see it: by role, or because their answer counts. The reading is recorded."""
@@ -180,7 +189,13 @@ class ApprovalContent(ApprovalRows):
         if not readings.sees_content(self.person, row):
             raise Forbidden("Your roles do not let you see what was sent; ask an owner of the workspace.")
         detail = readings.read_call(row, self.person)
-        return Response({name: detail[name] for name in CONTENT if detail.get(name) is not None})
+        sent = {name: detail[name] for name in CONTENT if detail.get(name) is not None}
+        return Response({"round": row.round, **sent})
+
+
+def known_by(request: Request) -> Vote.KnownBy:
+    """How the person of a request is known."""
+    return Vote.KnownBy.TOKEN if request.auth else Vote.KnownBy.SESSION
 
 
 class SecondFactorWanted(Exception):
@@ -195,10 +210,22 @@ class SecondFactorWanted(Exception):
         )
 
 
+def round_seen() -> serializers.IntegerField:
+    """The version of the call that an answer is about."""
+    return serializers.IntegerField(
+        min_value=1,
+        max_value=10_000,
+        default=1,
+        help_text="That of the call that you looked at; 1, the call as the agent sent it, where left out. An answer "
+        "to a call that a reviewer edited since is refused.",
+    )
+
+
 class AnswerDocument(Exact):
     """A reviewer's answer."""
 
     approve = serializers.BooleanField()
+    round = round_seen()
     comment = serializers.CharField(
         max_length=LONGEST_COMMENT,
         default="",
@@ -231,9 +258,10 @@ class ApprovalDecision(ApprovalRows):
                 person=self.person,
                 approve=values["approve"],
                 comment=values["comment"],
-                known_by=Vote.KnownBy.TOKEN if request.auth else Vote.KnownBy.SESSION,
+                known_by=known_by(request),
                 actor=self.actor,
                 second_factor=factors.shown_in(request, self.person, values["code"]),
+                seen=values["round"],
             )
         except approvals.SecondFactorNeeded as needed:
             raise SecondFactorWanted(str(needed)) from needed

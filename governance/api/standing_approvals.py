@@ -13,7 +13,7 @@ from audit.api.pages import Whole
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from governance import approvals, disclosures, endings, standing, suggestions
-from governance.api.approvals import ApprovalRows, SecondFactorWanted
+from governance.api.approvals import ApprovalRows, SecondFactorWanted, known_by, round_seen
 from governance.models import StandingApproval
 from governance.readings import sees_content
 from governance.suggestions import Suggestion
@@ -165,6 +165,7 @@ class GiftDocument(Exact):
     until = serializers.DateTimeField(help_text="Within 30 days.")
     max_uses = serializers.IntegerField(min_value=1, max_value=standing.MOST_USES)
     reason = serializers.CharField(min_length=standing.SHORTEST_REASON, max_length=standing.LONGEST_REASON)
+    round = round_seen()
     code = serializers.CharField(
         max_length=40, default="", allow_blank=True, help_text="For high risk, as when a call is decided."
     )
@@ -180,7 +181,7 @@ class Gift(ApprovalRows):
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Let the agent do this again, within bounds. A call that waits is approved by it."""
         row, values = self.approval(), self.read(request, GiftDocument)
-        code = values.pop("code")
+        code, seen = values.pop("code"), values.pop("round")
         session = row.session if values.pop("this_session") else None
         try:
             given = standing.give(
@@ -189,6 +190,8 @@ class Gift(ApprovalRows):
                 session=session,
                 actor=self.actor,
                 second_factor=factors.shown_in(request, self.person, code),
+                known_by=known_by(request),
+                seen=seen,
                 **values,
             )
         except approvals.SecondFactorNeeded as needed:

@@ -10,11 +10,12 @@ from django.test import Client
 from django.utils import timezone
 
 from governance import approvals, endings, standing
-from governance.models import Approval, Remark, StandingApproval
+from governance.models import Approval, Remark, StandingApproval, Vote
+from tests.api.caller import Caller
 from tests.approving import ask, decide, requirement
-from tests.asking import waiting
+from tests.asking import publish, waiting
 from tests.cast import ACTOR, Cast
-from tests.governance.test_standing_approvals import MAIL, Desk, desk  # noqa: F401
+from tests.governance.test_standing_approvals import MAIL, RULE, WHY, Desk, desk  # noqa: F401
 from tests.portal import enter, page, press, queries
 from workspaces import access
 from workspaces.models import User, Workspace
@@ -168,3 +169,66 @@ def test_the_api_answers_several(cast: Cast, rita: User) -> None:
     names = [low.public_id, gone.public_id, "apr_nothing"]
     status, told = send(enter(rita), "approval-answers", approvals=names, approve=True)
     assert (status, [each["code"] for each in told]) == (200, ["", "approval_settled"])
+
+
+def test_an_answer_by_the_api_is_for_the_call_that_was_looked_at(desk: Desk) -> None:  # noqa: F811
+    publish(
+        desk.cast.acme, [RULE | {"approval": {"reviewers": ["rita@acme.test", "ann@acme.test"], "quorum": 2}}]
+    )
+    approval, rita, ann = waiting(desk.check()), enter(desk.cast.rita), enter(desk.ann)
+    named = f"approvals/{approval.public_id}"
+    assert ann.get(f"{API}/{named}/content").json()["round"] == 1
+    edit = {"arguments": MAIL | {"body": "Sent today."}}
+    assert send(rita, f"{named}/edit", **edit)[1]["round"] == 2
+    gift = {"until": (timezone.now() + timedelta(hours=1)).isoformat(), "max_uses": 2, "reason": WHY}
+    for address, body in [
+        ("decide", {"approve": True}),
+        ("decide", {"approve": False, "round": 1}),
+        ("edit", {"arguments": MAIL | {"body": "Tomorrow."}}),
+        ("standing", gift),
+    ]:
+        status, refused = send(ann, f"{named}/{address}", **body)
+        assert (status, refused["code"]) == (409, "approval_edited"), address
+        assert "round 2" in refused["detail"]
+    assert ann.get(f"{API}/{named}/content").json()["round"] == 2
+    assert send(ann, f"{named}/decide", approve=True, round=2)[1]["status"] == "approved"
+
+
+def test_several_answers_by_the_api_name_the_calls_as_they_were_seen(desk: Desk) -> None:  # noqa: F811
+    two = [requirement(desk.cast.rita, desk.ann, quorum=2)]
+    kept, edited = (ask(desk.cast.support_bot, two, risk="low", tool=tool) for tool in ("one", "two"))
+    Approval.objects.filter(pk=edited.pk).update(round=2)
+    names = [kept.public_id, edited.public_id]
+    _, said = send(enter(desk.ann), "approval-answers", approvals=names, approve=True)
+    assert [each["code"] for each in said] == ["", "changed"]
+    rounds = {edited.public_id: 2}
+    _, said = send(enter(desk.ann), "approval-answers", approvals=names[1:], approve=True, rounds=rounds)
+    assert [each["code"] for each in said] == [""]
+
+
+def test_answers_of_every_kind_by_a_token_say_so(desk: Desk) -> None:  # noqa: F811
+    rita, edit = Caller(desk.cast.rita), {"arguments": MAIL | {"body": "Sent today."}}
+    gift = {"until": (timezone.now() + timedelta(hours=1)).isoformat(), "max_uses": 2, "reason": WHY}
+    low = ask(desk.cast.support_bot, [requirement(desk.cast.rita)], risk="low", tool="other")
+    for address, body in [
+        (f"approvals/{waiting(desk.check()).public_id}/edit", edit),
+        (f"approvals/{waiting(desk.check(MAIL | {'body': 'Another.'})).public_id}/standing", gift),
+        ("approval-answers", {"approvals": [low.public_id], "approve": True}),
+    ]:
+        rita.post(f"workspaces/acme/{address}", body, 201 if "standing" in address else 200)
+    assert list(Vote.objects.values_list("known_by", flat=True)) == ["token"] * 3
+
+
+def test_a_call_that_was_edited_since_is_shown_again_before_it_is_approved_ahead(desk: Desk) -> None:  # noqa: F811
+    approval, rita = waiting(desk.check()), enter(desk.cast.rita)
+    assert (
+        'name="round" value="1"'
+        in rita.get(f"/admin/governance/approval/{approval.pk}/ahead/").content.decode()
+    )
+    Approval.objects.filter(pk=approval.pk).update(round=2)
+    fields = {"resources": "mailto:ann@customers.test", "span": "8", "uses": "5", "reason": WHY, "round": "1"}
+    bounds = {f"how_{place}": "is" for place in range(3)}
+    values = {f"value_{place}": json.dumps(value) for place, value in enumerate(MAIL.values())}
+    refused = press(rita, f"{PAGE}_ahead", approval.pk, **fields, **bounds, **values)
+    assert "Another reviewer changed this call" in refused
+    assert not StandingApproval.objects.exists()

@@ -91,3 +91,14 @@ def test_risky_calls_take_a_reason_and_a_code_of_the_persons_own(cast: Cast, cap
     assert not Vote.objects.exists()
     run(capsys, *words, *reason, "--code", factors.code(secret))
     assert Vote.objects.get().second_factor == "totp"
+
+
+def test_a_call_that_a_reviewer_edited_is_looked_at_again(waiting: Approval, cast: Cast, capsys: Any) -> None:
+    Approval.objects.update(round=2)
+    code, said = refused("approve", waiting.public_id, "--as", cast.rita.email)
+    assert code == 4
+    assert "in round 2" in said
+    assert "--round" in said
+    assert "answer with --round 2" in run(capsys, "show", waiting.public_id, "--as", cast.rita.email)
+    run(capsys, "approve", waiting.public_id, "--as", cast.rita.email, "--round", "2")
+    assert Approval.objects.get().status == "approved"

@@ -171,6 +171,7 @@ class Callback(AgentView):
         row.shown_secret = callbacks.set_callback(row, url=self.read(request)["url"], actor=self.actor)
         return self.shown(row)
 
+    @extend_schema(responses={200: CallbackDocument})
     def delete(self, request: Request, slug: str, agent: str) -> Response:
         """Tell the agent at the gate alone."""
         callbacks.set_callback(self.agent, url="", actor=self.actor)

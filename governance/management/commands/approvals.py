@@ -44,6 +44,9 @@ class Command(BaseCommand):
                 one.add_argument(
                     "--reason", default="", help="The agent reads it; needed for high and critical risk."
                 )
+                one.add_argument(
+                    "--round", type=int, default=1, help="Of the call that was looked at, as show tells it."
+                )
             if act == "approve":
                 one.add_argument(
                     "--code", default="", help="Of the person's second factor, for high and critical risk."
@@ -106,8 +109,10 @@ class Command(BaseCommand):
         readings.read_call(approval, person)
         question, now = presentation.question(approval), timezone.now()
         comes = prospects(person, approval, now) if reviewers.may_decide(person, approval, now) else None
+        edited = f", edited by a reviewer: answer with --round {approval.round}" if approval.round > 1 else ""
         lines = [
             ("Status", readings.status_of(approval, now)),
+            ("Round", f"{approval.round}{edited}"),
             ("Workspace", question.workspace),
             ("Agent", question.agent),
             ("Tool", f"{question.tool} ({question.action}, {question.risk} risk)"),
@@ -137,9 +142,12 @@ class Command(BaseCommand):
                 known_by=Vote.KnownBy.COMMAND,
                 actor=f"{command_line()[:NAMED]} as {actor_of(person)}",
                 second_factor=factor,
+                seen=options["round"],
             )
         except NotPending as refused:
-            raise CommandError(str(refused), returncode=SETTLED) from refused
+            edited = refused.code == "approval_edited"
+            hint = " See show, then give the --round that it tells." if edited else ""
+            raise CommandError(f"{refused}{hint}", returncode=SETTLED) from refused
         except NotAReviewer as refused:
             why = why_not(person, approval, timezone.now()) or str(refused)
             raise CommandError(why, returncode=NOT_YOURS) from refused
