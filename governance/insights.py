@@ -198,7 +198,10 @@ def asking_rules(workspace: Workspace, begin: datetime) -> list[AskingRule]:
             for status in (Status.APPROVED, Status.REJECTED, Status.EXPIRED)
         },
     )
-    told = [AskingRule(*row, in_force=row[0] in current) for row in counted]
+    told = [
+        AskingRule(rule, asked, approved, rejected, expired, rule in current)
+        for rule, asked, approved, rejected, expired in counted
+    ]
     return sorted(told, key=lambda each: (-each.asked, each.rule))
 
 
