@@ -18,7 +18,7 @@ from governance.models import Proposal
 from workspaces.access import holders
 from workspaces.allowances import Need, exactly
 from workspaces.models import Agent, Membership, Resource, Standing, Tool, User
-from workspaces.resources import PatternSet
+from workspaces.resources import Pattern, PatternSet
 
 LATELY = timedelta(days=1)
 LOOKED_THROUGH = 500  # entries of the agent
@@ -169,7 +169,7 @@ def resolve(agent: Agent, needs: list[Need]) -> tuple[list[dict[str, Any]], list
         if need.is_tool and need.of in tools:
             as_granted |= {"on": "tool", "target": tools[need.of], "name": need.of}
         elif covering:
-            row = max(covering, key=lambda each: (len(each.pattern), -each.pk))
+            row = narrowest(covering)
             found[row.pk] = row
             as_granted |= {
                 "on": "resource",
@@ -181,6 +181,19 @@ def resolve(agent: Agent, needs: list[Need]) -> tuple[list[dict[str, Any]], list
             raise AccessRefused("not_denied", "What was asked for cannot be granted by name, or is gone.")
         resolved.append(as_granted)
     return resolved, list(found.values())
+
+
+def narrowest(covering: list[Resource]) -> Resource:
+    """Of resources that all cover something the one that covers least: one that contains none of the others, of which
+    the longest pattern says most."""
+    patterns = {row.pk: Pattern.parse(row.pattern) for row in covering}
+
+    def is_wider(row: Resource, other: Resource) -> bool:
+        one, another = patterns[row.pk], patterns[other.pk]
+        return one.contains(another) and not another.contains(one)
+
+    least = [row for row in covering if not any(is_wider(row, other) for other in covering)]
+    return max(least, key=lambda row: (len(row.pattern), -row.pk))
 
 
 def titled(resolved: list[dict[str, Any]], tool: str) -> str:

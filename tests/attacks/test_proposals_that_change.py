@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from governance import proposals, registrations
+from governance import access_requests, proposals, registrations
 from governance.models import Proposal
 from governance.onboarding import Plan
 from governance.risk_answers import QUESTIONS
+from tests.asking import check, publish
 from tests.cast import Cast, employ
 from workspaces import catalog
 from workspaces.allowances import Need
@@ -57,3 +58,15 @@ def test_a_new_agent_gets_what_its_approver_saw_or_nothing(
     else:
         assert (settled.status, made) == (Proposal.Status.CANCELLED, False)
         assert "is another one by now" in settled.outcome
+
+
+def test_an_agent_is_offered_the_narrowest_of_what_covers_its_need(cast: Cast) -> None:
+    """Of two patterns the longer one may be the wider."""
+    for name, pattern in (("odd", "file:///*e*t*c*/*"), ("etc", "file:///etc/*"), ("all", "file:///**")):
+        catalog.set_resource(cast.acme, name=name, pattern=pattern, actor="system")
+    publish(cast.acme, [])
+    denied = check(cast.report_bot, cast.report_bot_key, "files.read", {"path": "/etc/passwd"})
+    assert denied["code"] == "no_permission"
+    wish = access_requests.request(cast.report_bot, tool="files.read")
+    access_requests.start_proposal({"proposal": wish.public_id})
+    assert [need["name"] for need in proposals.read(wish).content["needs"]] == ["etc"]
