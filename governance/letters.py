@@ -45,6 +45,7 @@ def invitation(link: ApprovalLink, issued: Issued, *, why: str, now: datetime) -
         "more_resources": max(0, len(question.resources) - ARGUMENT_LINES),
         "reason": unlinked(shortened(question.reason, REASON_CHARACTERS)),
         "address": links.address(issued.token),
+        "sign_in_needed": sign_in_needed,
         "code": "" if sign_in_needed else issued.code,
         "person": visible(str(link.person)),
         "edited": question.edited,

@@ -349,6 +349,9 @@ def test_somebody_elses_session_does_not_help(invite, browser: Client, cast: Cas
 def test_high_risk_needs_a_sign_in(invite, browser: Client, cast: Cast, risk: str) -> None:
     invitation = invite(risk=risk)
     assert invitation.code == ""
+    for body in (invitation.text, invitation.html):
+        assert f"Calls of {risk} risk are decided signed in" in body
+        assert "type this code" not in body
     shown = text_of(browser.get(invitation.path))
     assert f"/admin/governance/approval/{Approval.objects.get().pk}/change/" in shown
     assert "<form" not in shown
