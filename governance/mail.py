@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.mail import EmailMessage
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit import owed
@@ -117,11 +118,16 @@ def waiting(person: User, agent: Agent, now: datetime) -> list[ApprovalLink]:
 
 
 def mail_unreachable(payload: dict[str, Any]) -> str:
-    """Tell an agent's owner that nobody is left who could answer."""
+    """Tell an agent's owner that nobody is left who could answer, some times in a SPAN: an agent that asks and takes
+    back could have it said without end."""
     approval = Approval.objects.select_related("workspace", "agent__owner").get(public_id=payload["approval"])
     if approval.unreachable_since is None or approval.status != Approval.Status.PENDING:
         return f"{approval.public_id}: not mailed, somebody can answer again or need not"
-    owner = approval.agent.owner
+    owner, since = approval.agent.owner, approval.unreachable_since
+    earlier = Q(unreachable_since__lt=since) | Q(unreachable_since=since, pk__lt=approval.pk)
+    told = Approval.objects.filter(earlier, agent=approval.agent, unreachable_since__gt=since - SPAN)
+    if told.count() >= MOST:
+        return f"{approval.public_id}: not mailed, {MOST} others of the agent were just before it"
     letters.unreachable(approval, owner).send()
     return f"{approval.public_id}: {owner.public_id} mailed"
 
