@@ -3,8 +3,8 @@
 from viewflow import this
 from viewflow.workflow import flow
 
-from governance.flows.deciding import WAITING_LOCK, Deciding
-from governance.flows.nodes import AnswerNode
+from governance.flows.deciding import Deciding, may_answer
+from governance.flows.nodes import WAITING_LOCK, AnswerNode
 from governance.models import AccessRequestProcess
 
 
@@ -17,7 +17,7 @@ class AccessRequestFlow(Deciding, flow.Flow):
     lock_impl = WAITING_LOCK
 
     ask = flow.StartHandle(this.link).Next(this.answer)
-    answer = AnswerNode().Next(this.tally)
+    answer = AnswerNode(may_answer).Next(this.tally)
     tally = (
         flow.Switch()
         .Case(this.expire, this.is_unanswered)

@@ -6,13 +6,13 @@ every vote. ``approvals.expire`` and ``approvals.step`` end the review unanswere
 is due: the end, a reminder, or the next rung of a ladder.
 """
 
-from typing import Any
-
 from django.utils import timezone
 from viewflow import this
-from viewflow.workflow import STATUS, Activation, flow, lock, nodes
+from viewflow.workflow import Activation, flow
+from viewflow.workflow.models import Process
 
 from governance import asking, outcomes, reviewers
+from governance.flows.nodes import WAITING_LOCK, AnswerNode, is_unanswered, saved
 from governance.models import Approval, ApprovalProcess
 from governance.schedule import ESCALATE, REMIND
 from workspaces.models import User
@@ -20,29 +20,9 @@ from workspaces.models import User
 Status = Approval.Status
 
 
-class ReviewActivation(nodes.ViewActivation):
-    """A review that a person answers, or that ends without an answer."""
-
-    @Activation.status.transition(source=STATUS.NEW, target=STATUS.DONE)  # type: ignore[untyped-decorator]
-    def lapse(self) -> None:
-        """End the review unanswered: nobody becomes its owner."""
-        self.task.finished = timezone.now()
-        self.task.save()
-
-
-class ReviewNode(nodes.View):
-    """A person's answer. viewflow has no page for it: people answer in the portal or by a personal link."""
-
-    activation_class = ReviewActivation
-
-    def __init__(self) -> None:
-        super().__init__(view=None)
-
-    def can_assign(self, user: Any, task: Any) -> bool:
-        """viewflow's own rule asks model permissions; ours is who counts as a reviewer now."""
-        if task.owner_id or not isinstance(user, User):
-            return False
-        return reviewers.may_decide(user, task.process.approval, timezone.now())
+def may_answer(person: User, process: ApprovalProcess) -> bool:
+    """Whether the person's answer to the approval of this process would count now."""
+    return reviewers.may_decide(person, process.approval, timezone.now())
 
 
 class ApprovalFlow(flow.Flow):
@@ -52,11 +32,10 @@ class ApprovalFlow(flow.Flow):
     reminded, and others are asked, too."""
 
     process_class = ApprovalProcess
-    # Two votes at once must see each other. viewflow's ready-made lock does not wait: it fails, and sleeps.
-    lock_impl = lock.SelectForUpdateLock(nowait=False, attempts=1)
+    lock_impl = WAITING_LOCK
 
     start = flow.StartHandle(this.link).Next(this.review)
-    review = ReviewNode().Next(this.tally)
+    review = AnswerNode(may_answer).Next(this.tally)
     tally = (
         flow.Switch()
         .Case(this.expire, this.is_over)
@@ -73,25 +52,20 @@ class ApprovalFlow(flow.Flow):
     approve = flow.Function(this.on_approved).Next(this.end)
     end = flow.End()
 
-    def link(self, activation: Activation, approval: Approval) -> ApprovalProcess:
-        """Save the process and link it here: viewflow would save it only after this, and lose the link."""
-        activation.process.save()
-        Approval.objects.filter(pk=approval.pk).update(process=activation.process)
-        process: ApprovalProcess = activation.process
+    def link(self, activation: Activation, approval: Approval) -> Process:
+        """Link the process to its approval."""
+        process = saved(activation.process)
+        Approval.objects.filter(pk=approval.pk).update(process=process)
         return process
 
-    def is_unanswered(self, activation: Activation) -> bool:
-        """Whether the review before this tally lapsed."""
-        return activation.task.previous.get().owner_id is None
-
     def is_over(self, activation: Activation) -> bool:
-        return self.is_unanswered(activation) and outcomes.is_over(activation.process.approval)
+        return is_unanswered(activation) and outcomes.is_over(activation.process.approval)
 
     def is_time_to_remind(self, activation: Activation) -> bool:
-        return self.is_unanswered(activation) and asking.next_step(activation.process.approval) == REMIND
+        return is_unanswered(activation) and asking.next_step(activation.process.approval) == REMIND
 
     def is_time_to_escalate(self, activation: Activation) -> bool:
-        return self.is_unanswered(activation) and asking.next_step(activation.process.approval) == ESCALATE
+        return is_unanswered(activation) and asking.next_step(activation.process.approval) == ESCALATE
 
     def is_vetoed(self, activation: Activation) -> bool:
         return reviewers.is_vetoed(activation.process.approval, timezone.now())

@@ -1,32 +1,34 @@
-"""What the flows of proposals share: their lock, how a process is linked, and what the tally asks."""
+"""What the flows of proposals share: who answers, how a process is linked, and what the tally asks."""
 
 from typing import Any
 
-from viewflow.workflow import Activation, lock
+from viewflow.workflow import Activation
 from viewflow.workflow.models import Process
 
 from governance import deciders, enactments
+from governance.flows import nodes
 from governance.models import Proposal
+from workspaces.models import User
 
 Status = Proposal.Status
 
-# Two answers at once must see each other. viewflow's ready-made lock does not wait: it fails, and sleeps.
-WAITING_LOCK = lock.SelectForUpdateLock(nowait=False, attempts=1)
+
+def may_answer(person: User, process: Any) -> bool:
+    """Whether the person's answer to the proposal of this process would count now."""
+    return deciders.may_decide(person, process.proposal)
 
 
 class Deciding:
     """Steps of a flow that ends with an answer; the flow's graph names them. Every effect is ``enactments``'."""
 
     def link(self, activation: Activation, proposal: Proposal) -> Process:
-        """Save the process and link it here: viewflow would save it only after this, and lose the link."""
-        activation.process.save()
-        Proposal.objects.filter(pk=proposal.pk).update(process=activation.process)
-        process: Process = activation.process
+        """Link the process to its proposal."""
+        process = nodes.saved(activation.process)
+        Proposal.objects.filter(pk=proposal.pk).update(process=process)
         return process
 
     def is_unanswered(self, activation: Any) -> bool:
-        """Whether the answer before this tally lapsed."""
-        return activation.task.previous.get().owner_id is None
+        return nodes.is_unanswered(activation)
 
     def is_vetoed(self, activation: Any) -> bool:
         return deciders.is_vetoed(activation.process.proposal)

@@ -5,8 +5,8 @@ from typing import Any
 from viewflow import this
 from viewflow.workflow import flow
 
-from governance.flows.deciding import WAITING_LOCK, Deciding
-from governance.flows.nodes import AnswerNode
+from governance.flows.deciding import Deciding, may_answer
+from governance.flows.nodes import WAITING_LOCK, AnswerNode
 from governance.models import OnboardingProcess, Proposal
 
 
@@ -19,7 +19,7 @@ class OnboardingFlow(Deciding, flow.Flow):
     lock_impl = WAITING_LOCK
 
     register = flow.StartHandle(this.link).Next(this.approval)
-    approval = AnswerNode().Next(this.tally)
+    approval = AnswerNode(may_answer).Next(this.tally)
     tally = (
         flow.Switch()
         .Case(this.expire, this.is_unanswered)

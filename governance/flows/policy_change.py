@@ -5,8 +5,8 @@ from typing import Any
 from viewflow import this
 from viewflow.workflow import flow
 
-from governance.flows.deciding import WAITING_LOCK, Deciding
-from governance.flows.nodes import AnswerNode
+from governance.flows.deciding import Deciding, may_answer
+from governance.flows.nodes import WAITING_LOCK, AnswerNode
 from governance.models import PolicyChangeProcess, Proposal
 
 
@@ -21,7 +21,7 @@ class PolicyChangeFlow(Deciding, flow.Flow):
     draft = flow.StartHandle(this.link).Next(this.kind)
     kind = flow.If(this.is_policy).Then(this.replay).Else(this.second_person)
     replay = flow.Handle().Next(this.second_person)
-    second_person = AnswerNode().Next(this.tally)
+    second_person = AnswerNode(may_answer).Next(this.tally)
     tally = (
         flow.Switch()
         .Case(this.expire, this.is_unanswered)
