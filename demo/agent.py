@@ -130,6 +130,8 @@ def perform(task: dict[str, Any]) -> None:
         except CountersignError as error:
             say(decision="none", code=type(error).__name__, message=str(error), asked=0.0, answered=0.0)
             return
+        if approval.edited:  # people approved another call: that one is made
+            task = {**task, "tool": approval.tool, "arguments": approval.arguments}
         check(task, approval.id)
 
 

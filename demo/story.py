@@ -28,6 +28,8 @@ RITA, OTTO = "rita@shop.test", "otto@shop.test"
 PARTNER, STRANGER = "orders@partner.test", "drop@stranger.test"
 RUN = "run-1"
 BIG_REFUND: dict[str, Any] = {"invoice": "INV-1002", "amount": 250}
+WRONG_REFUND: dict[str, Any] = {"invoice": "INV-1003", "amount": 300}
+RIGHT_REFUND: dict[str, Any] = {"invoice": "INV-1003", "amount": 180}
 
 
 class Wrong(Exception):
@@ -99,12 +101,19 @@ class Story:
                 "billing.refund", invoice="INV-1001", amount=40,
             ),
             self.call(
-                "refunds 250 on INV-1002 (over 100)", "pending", self.waits, "billing.refund", **BIG_REFUND
+                "refunds 250 on INV-1002 (over 100)", "pending", self.waits("INV-1002"),
+                "billing.refund", **BIG_REFUND,
             ),
             Step("Rita", "opens the link in her mail", "shown, not decided", self.rita_reads),
             Step("Rita", "types the mail's code and approves", "approved", self.rita_approves),
             Step("agent", "is told so, and refunds by itself", "allow", self.refund_goes_on),
             Step("agent", "uses the same approval again", "deny, approval_used", self.replay),
+            self.call(
+                "refunds 300 on INV-1003 (of 180)", "pending", self.waits("INV-1003"),
+                "billing.refund", **WRONG_REFUND,
+            ),
+            Step("Rita", "signs in and approves 180 instead", "approved, edited", self.rita_edits),
+            Step("agent", "is told so, and refunds that", "allow", self.edited_refund_goes_on),
             self.call(
                 f"mails {PARTNER}", "allow", self.arrived(PARTNER),
                 "mail.send", to=PARTNER, subject="Order", body="50 boxes, please.",
@@ -191,13 +200,17 @@ class Story:
 
         return effect
 
-    def waits(self, event: Event) -> str:
+    def waits(self, invoice: str) -> Callable[[Event], str]:
         """An approval is open, and nothing was paid."""
-        self.approval = event.approval or ""
-        status = records.approval_status(self.approval)
-        expect(status == "pending", f"pending; approval {status}", "The approval is not open.")
-        self.paid("INV-1002")(event)
-        return "nothing paid yet"
+
+        def effect(event: Event) -> str:
+            self.approval = event.approval or ""
+            status = records.approval_status(self.approval)
+            expect(status == "pending", f"pending; approval {status}", "The approval is not open.")
+            self.paid(invoice)(event)
+            return "nothing paid yet"
+
+        return effect
 
     def rita_reads(self) -> Seen:
         """The mail arrives; its link shows the call, and opening it decides nothing."""
@@ -238,6 +251,23 @@ class Story:
         """An approval is good for one call."""
         self.agent.give("billing.refund", BIG_REFUND, session=RUN, approval=self.approval)
         return self.judge(self.agent.hear(), "deny, approval_used", self.still_once)
+
+    def rita_edits(self) -> Seen:
+        """Rita puts the amount right in the portal, and approves that call instead of the agent's."""
+        self.rita.sign_in(records.signin_link(self.installation.url, RITA))
+        path = f"/api/v1/workspaces/{records.SLUG}/approvals/{self.approval}/edit"
+        started = time.monotonic()
+        status, answer = self.rita.post(
+            self.installation.url + path, {"arguments": RIGHT_REFUND, "comment": "The invoice is of 180."}
+        )
+        seconds = time.monotonic() - started
+        edited = status == 200 and (answer["status"], answer["round"]) == ("approved", 2)
+        expect(edited, f"status {status}", f"The portal says: {answer}")
+        return Seen("approved, edited", seconds)
+
+    def edited_refund_goes_on(self) -> Seen:
+        """The agent is told the other amount, asks with it, and pays that."""
+        return self.judge(self.agent.hear(), "allow", self.paid("INV-1003", 18_000))
 
     def still_once(self, event: Event) -> str:
         """The shop's database has the one refund and no other."""

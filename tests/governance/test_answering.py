@@ -181,12 +181,13 @@ def test_an_answer_by_the_api_is_for_the_call_that_was_looked_at(desk: Desk) -> 
     edit = {"arguments": MAIL | {"body": "Sent today."}}
     assert send(rita, f"{named}/edit", **edit)[1]["round"] == 2
     gift = {"until": (timezone.now() + timedelta(hours=1)).isoformat(), "max_uses": 2, "reason": WHY}
-    for address, body in [
+    late: list[tuple[str, dict[str, Any]]] = [
         ("decide", {"approve": True}),
         ("decide", {"approve": False, "round": 1}),
         ("edit", {"arguments": MAIL | {"body": "Tomorrow."}}),
         ("standing", gift),
-    ]:
+    ]
+    for address, body in late:
         status, refused = send(ann, f"{named}/{address}", **body)
         assert (status, refused["code"]) == (409, "approval_edited"), address
         assert "round 2" in refused["detail"]

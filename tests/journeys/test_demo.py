@@ -54,7 +54,7 @@ def test_every_step_goes_as_it_must(played: dict[str, Finished]) -> None:
     assert played[""].returncode == 0, output + played[""].stderr
     assert "FAILED" not in output
     rows = re.findall(r"^ ?\d+  .*\bok$", output, re.M)
-    assert len(rows) == 19
+    assert len(rows) == 22
     assert "Every step went as it must" in output
     assert "\x1b" not in output
 
