@@ -4,7 +4,8 @@ import asyncio
 import re
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,6 +24,7 @@ LONGEST_WAIT = 60
 BEAT = 15.0  # seconds between two signs of life of a stream
 PAUSE = 1.0  # seconds until a gate that could not answer is asked again
 MOST_STREAMS = 32  # of one agent, in one process
+MOST_WAITS = 256  # long polls of one agent that wait at a time, in one process
 WHOLE = re.compile("[0-9]{1,3}")  # isdigit() would take superscripts and any length, on which int() fails
 VERSION = re.compile("[0-9]{1,9}")
 BAD_WAIT = Problem(
@@ -33,8 +35,14 @@ TOO_MANY_STREAMS = Problem(
     "too_many_requests",
     f"This agent holds {MOST_STREAMS} streams open already; close one, or poll with ?wait= instead.",
 )
+TOO_MANY_WAITS = Problem(
+    429,
+    "too_many_requests",
+    f"{MOST_WAITS} requests of this agent wait already; let one of them wait for each approval.",
+)
 
 streams: Counter[int] = Counter()
+waits: Counter[int] = Counter()
 
 
 class View(msgspec.Struct):
@@ -64,9 +72,25 @@ async def approval(scope: Scope, receive: Receive, send: Send) -> None:
     if wait and isinstance(told, bytes):
         view = msgspec.json.decode(told, type=View)
         if view.status == "pending" and (since is None or view.version <= since):
-            await watch.newer(query.approval, max(view.version, since or 0), wait)
+            if waits[caller.agent_id] >= MOST_WAITS:
+                await send_problem(send, TOO_MANY_WAITS, retry_after=1)
+                return
+            with counted(waits, caller.agent_id):
+                await watch.newer(query.approval, max(view.version, since or 0), wait)
             told = await submit(scope, query)
     await answer(send, told)
+
+
+@contextmanager
+def counted(open_ones: Counter[int], agent: int) -> Iterator[None]:
+    """Count one more of an agent's while it lasts."""
+    open_ones[agent] += 1
+    try:
+        yield
+    finally:
+        open_ones[agent] -= 1
+        if not open_ones[agent]:
+            del open_ones[agent]
 
 
 def wait_of(scope: Scope) -> tuple[float, int | None] | None:
@@ -93,19 +117,16 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
     if streams[caller.agent_id] >= MOST_STREAMS:
         await send_problem(send, TOO_MANY_STREAMS, retry_after=1)
         return
-    streams[caller.agent_id] += 1
-    leaving = asyncio.create_task(left(receive))
-    streaming = asyncio.create_task(Stream(scope, send, query).run(told))
-    try:
-        await asyncio.wait({leaving, streaming}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        streams[caller.agent_id] -= 1
-        if not streams[caller.agent_id]:
-            del streams[caller.agent_id]
-        for task in (leaving, streaming):
-            task.cancel()
-            with suppress(asyncio.CancelledError, OSError):
-                await task
+    with counted(streams, caller.agent_id):
+        leaving = asyncio.create_task(left(receive))
+        streaming = asyncio.create_task(Stream(scope, send, query).run(told))
+        try:
+            await asyncio.wait({leaving, streaming}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (leaving, streaming):
+                task.cancel()
+                with suppress(asyncio.CancelledError, OSError):
+                    await task
 
 
 async def left(receive: Receive) -> None:
