@@ -151,7 +151,7 @@ class Conduct:
         scopes = self.agents[agent], self.workspace, self.installation
         now = datetime.fromisoformat(body["time"])
         standing = effective_standing(now, *scopes)
-        writes = data["action"] != "read"
+        writes = data["action"] != "read" or bool(data.get("writes"))
         if standing in FINAL or (standing == "read_only" and writes):
             yield f"It allows {agent}, which is {standing} since an earlier entry, to {data['action']}."
         elif standing == "supervised" and writes and "supervised" not in data.get("lifted", ()):

@@ -84,6 +84,10 @@ def test_an_approval_is_used_within_15_minutes(story: Story) -> None:
     assert len(story.use("apr_2", 16)) == 1
 
 
+def test_rules_that_are_lifted_by_nothing_are_named(story: Story) -> None:
+    assert "lacks what" in story.allow(1, facts={"lifted": ["a" * 32]})[0]
+
+
 def test_what_people_refused_or_gave_to_another_lifts_nothing(story: Story) -> None:
     story.approve("apr_1", 1, outcome="rejected")
     story.approve("apr_2", 1, agent="agt_b")
@@ -128,6 +132,7 @@ def test_reading_is_allowed_to_who_may_only_read(story: Story) -> None:
     story.stand("agt_a", "read_only")
     assert story.allow(1, action="read") == []
     assert "which is read_only" in story.allow(1)[0]
+    assert "which is read_only" in story.allow(1, action="read", writes=True)[0]
     story.stand("agt_a", "supervised")
     assert story.allow(1, action="read") == []
     assert "without an approval" in story.allow(1)[0]
