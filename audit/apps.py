@@ -16,5 +16,5 @@ class AuditConfig(AppConfig):
         owed.performer(exports.SLICE, aside=True)(exports.go_on)
         owed.periodic(exports.expire_due)
         exports.maker(exports.Kind.BUNDLE)(exports.make_bundle)
-        owed.performer(streams.TEST, aside=True)(delivery.send_test)
-        owed.performer(streams.AGAIN, aside=True)(delivery.send_dead_letters)
+        owed.performer(streams.TEST, outward=True)(delivery.send_test)
+        owed.performer(streams.AGAIN, outward=True)(delivery.send_dead_letters)

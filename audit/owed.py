@@ -28,6 +28,7 @@ CROWD = 32  # rows looked at beyond the limit, since other workers claim the fir
 
 performers: dict[str, Performer] = {}
 kinds_aside: set[str] = set()  # kinds that may take long: a thread of their own performs them
+kinds_outward: set[str] = set()  # of those: they wait for servers of others, which may hang, in other threads
 periodics: dict[str, Periodic] = {}
 logger = logging.getLogger(__name__)
 
@@ -40,14 +41,17 @@ class InTransaction(RuntimeError):
     """Something was to be performed inside a transaction, where mail and files have no place."""
 
 
-def performer(kind: str, *, aside: bool = False) -> Callable[[Performer], Performer]:
+def performer(kind: str, *, aside: bool = False, outward: bool = False) -> Callable[[Performer], Performer]:
     """Register the function that performs rows of a kind. It gets the payload, may return a line that tells
-    what it did, and raises when the row is to be tried again. What may take long is performed ``aside``."""
+    what it did, and raises when the row is to be tried again. What may take long is performed ``aside``, and what
+    waits for a server of somebody else beside that (``outward``)."""
 
     def register(function: Performer) -> Performer:
         performers[kind] = function
-        if aside:
+        if aside or outward:
             kinds_aside.add(kind)
+        if outward:
+            kinds_outward.add(kind)
         return function
 
     return register
@@ -64,19 +68,28 @@ def owe(kind: str, payloads: Iterable[dict[str, Any]], *, due: datetime) -> list
     return Owed.objects.bulk_create(Owed(kind=kind, payload=payload, due=due) for payload in payloads)
 
 
-def claim(limit: int, *, at: datetime | None = None, aside: bool | None = None) -> list[Owed]:
+def claim(
+    limit: int, *, at: datetime | None = None, aside: bool | None = None, outward: bool | None = None
+) -> list[Owed]:
     """Lease up to ``limit`` due rows; each row goes to one of all the workers that ask at once. ``aside``: only what
-    is performed aside, or only what is not.
+    is performed aside, or only what is not; ``outward`` the same.
 
-    New rows come before those that failed, so that a dead mail server holds nothing else up.
+    New rows come before those that failed, so that a dead mail server holds nothing else up. They are looked for
+    first, for the index has them in order, however many are due after a time without a worker.
     """
     at = at or database_time()
     unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
     due = Owed.objects.filter(unleased, done_at__isnull=True, due__lte=at)
     if aside is not None:
         due = due.filter(kind__in=kinds_aside) if aside else due.exclude(kind__in=kinds_aside)
+    if outward is not None:
+        due = due.filter(kind__in=kinds_outward) if outward else due.exclude(kind__in=kinds_outward)
     claimed: list[Owed] = []
-    for row in due.order_by("attempts", "due", "pk")[: limit + CROWD]:
+    fresh = list(due.filter(attempts=0).order_by("due", "pk")[: limit + CROWD])
+    if len(fresh) < limit + CROWD:
+        failed = due.filter(attempts__gt=0).order_by("attempts", "due", "pk")
+        fresh += failed[: limit + CROWD - len(fresh)]
+    for row in fresh:
         if len(claimed) == limit:
             break
         same = due.filter(pk=row.pk, attempts=row.attempts)

@@ -43,7 +43,7 @@ class GovernanceConfig(AppConfig):
         owed.performer(approvals.START)(mail.start_approval)
         owed.performer(asking.MAIL)(mail.mail_reviewer)
         owed.performer(mail.COLLECT)(mail.collect)
-        owed.performer(callbacks.CALLBACK, aside=True)(callbacks.deliver)
+        owed.performer(callbacks.CALLBACK, outward=True)(callbacks.deliver)
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)
         owed.periodic(erasure.resume_held)

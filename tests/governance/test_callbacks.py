@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from audit import destinations, log, webhooks
+from audit import destinations, log, owed, webhooks
 from audit.log import stamp
 from audit.models import Entry, Owed
 from audit.rebuild import Rebuild
@@ -111,6 +111,25 @@ def test_after_a_day_nobody_tries_any_more_and_the_error_stands(
     row.payload["at"] = stamp(timezone.now() - timedelta(days=1))
     assert "given up, HTTP 500" in (deliver(row.payload) or "")
     assert CallbackState.objects.get(agent=waiting.agent).error == "HTTP 500"
+
+
+def test_what_is_given_up_does_not_ask_a_dead_address_again(
+    sink: Sink, secret: bytes, waiting: Approval
+) -> None:
+    sink.answers = [500]
+    row = owe(waiting)
+    with pytest.raises(RuntimeError, match="HTTP 500"):
+        deliver(row.payload)
+    row.payload["at"] = stamp(timezone.now() - timedelta(days=1))
+    assert "given up, HTTP 500" in (deliver(row.payload) or "")
+    assert not sink.messages  # a second request would have been taken
+
+
+def test_an_address_that_hangs_holds_up_no_export(waiting: Approval, secret: bytes) -> None:
+    owe(waiting)
+    assert not [row for row in owed.claim(9, aside=False) if row.kind == CALLBACK]
+    assert not owed.claim(9, aside=True, outward=False)
+    assert [row.kind for row in owed.claim(1, aside=True, outward=True)] == [CALLBACK]
 
 
 def test_an_address_is_judged_again_when_it_is_used(

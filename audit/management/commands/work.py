@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -14,6 +15,7 @@ from audit.beside import PATIENCE, Beside
 
 ROUND = 1.0  # seconds of owed rows before the sweeps get their turn
 LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
+MESSENGERS = 2  # callbacks that one worker delivers at once, for the same reason
 SENDERS = 4  # streams that one worker delivers at once, so that a sink that hangs holds up few
 
 
@@ -52,16 +54,18 @@ class Command(BaseCommand):
 
     def start_beside(self, stop: threading.Event) -> list[Beside]:
         """Threads for what may take long: exports, witnesses and sinks that hang."""
-        steps = [("exports", self.perform_aside), ("witnesses", cosigning.confirm)]
+        steps = [("exports", partial(self.perform_aside, outward=False)), ("witnesses", cosigning.confirm)]
+        messages = partial(self.perform_aside, outward=True)
+        steps += [(f"message sender {number + 1}", messages) for number in range(MESSENGERS)]
         steps += [(f"stream sender {number + 1}", delivery.deliver_due) for number in range(SENDERS)]
         threads = [Beside(name, step, stop=stop, complain=self.complain) for name, step in steps]
         for thread in threads:
             thread.start()
         return threads
 
-    def perform_aside(self) -> bool:
+    def perform_aside(self, *, outward: bool) -> bool:
         """Perform one row of those that may take long; False when none is due."""
-        rows = owed.claim(1, aside=True)
+        rows = owed.claim(1, aside=True, outward=outward)
         for row in rows:
             result = owed.perform(row)
             (self.tell if result.done else self.complain)(str(result))
