@@ -62,8 +62,9 @@ def is_named(pointer: str, bounds: Bounds) -> bool:
 
 
 def leaves(value: Any, pointer: str = "") -> Iterator[str]:
-    """Pointers to what an argument consists of: its plain values, and what is empty."""
-    if isinstance(value, Mapping) and (value or not pointer):
+    """Pointers to what an argument consists of: its plain values, what is empty, and objects that could pass for
+    lists."""
+    if isinstance(value, Mapping) and (value or not pointer) and not (pointer and is_like_a_list(value)):
         for name, item in value.items():
             yield from leaves(item, pointer + pointer_to(name))
     elif isinstance(value, list) and value:
@@ -76,9 +77,9 @@ def leaves(value: Any, pointer: str = "") -> Iterator[str]:
 def at(arguments: Any, pointer: str) -> Any:
     """What stands at a pointer; ABSENT where nothing does."""
     value = arguments
-    for step in pointer.split("/")[1:]:
+    for depth, step in enumerate(pointer.split("/")[1:]):
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, Mapping) and name in value:
+        if isinstance(value, Mapping) and name in value and not (depth and is_like_a_list(value)):
             value = value[name]
         elif (
             isinstance(value, list) and name.isdecimal() and str(int(name)) == name and int(name) < len(value)
@@ -87,6 +88,12 @@ def at(arguments: Any, pointer: str) -> Any:
         else:
             return ABSENT
     return value
+
+
+def is_like_a_list(value: Mapping[str, Any]) -> bool:
+    """Whether a pointer into an object could be one into a list: some of its names are numbers. It is bounded as a
+    whole."""
+    return any(name.isdecimal() for name in value)
 
 
 def checked(bounds: Mapping[str, Any]) -> dict[str, Bound]:

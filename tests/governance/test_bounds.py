@@ -27,6 +27,8 @@ WITHIN: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (exact(CALL) | {"/to": {"any": True}}, CALL | {"to": ["a", {"b": 1}]}),
     (exact(CALL) | {"/to": {"any": True}}, {name: value for name, value in CALL.items() if name != "to"}),
     ({**exact(CALL), "/cc": {"any": True}}, CALL),
+    ({"/a/0": {"is": 1}}, {"a": [1]}),
+    ({"/a": {"is": {"0": 1}}, "/1": {"max": 2}}, {"a": {"0": 1}, "1": 2}),
 ]
 WITHOUT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (exact(CALL), CALL | {"amount": 21}, "/amount"),
@@ -41,6 +43,9 @@ WITHOUT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (exact(CALL) | {"/to": {"in": ["bob@customers.test"]}}, CALL, "/to"),
     ({"/a/b": {"is": 1}}, {"a": {"b": 1, "c": 2}}, "/a/c"),
     ({"/a/0": {"is": 1}}, {"a": [1, 2]}, "/a/1"),
+    ({"/a/0": {"is": 1}}, {"a": {"0": 1}}, "/a/0"),
+    ({"/a/0": {"any": True}}, {"a": {"0": 1}}, "/a"),
+    ({"/a/0": {"is": 1}, "/a/b": {"any": True}}, {"a": {"0": 1, "b": 2}}, "/a/0"),
     ({"/a~1b": {"is": 1}}, {"a/b": 2}, "/a~1b"),
     ({}, {"": 1}, "/"),
 ]
