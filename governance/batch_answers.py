@@ -50,19 +50,20 @@ def answer_all(
 def answer(
     approval: Approval, *, person: User, approve: bool, comment: str, known_by: Vote.KnownBy, actor: str
 ) -> Answered:
-    """The answer to one of them. Its risk is what the call had that the person chose; an edit since makes it another,
-    which is judged as it is now."""
+    """The answer to one of them, to the call that the person chose: one that was edited since is looked at again."""
     row = approvals.read(approval)
     if row.risk != Risk.LOW.value or approval.risk != Risk.LOW.value:
         sentence = f"{row.tool} of {row.agent.name} is of {row.risk} risk; look at it alone."
         return Answered(row, "not_low_risk", sentence)
-    if (row.binding, row.round) != (approval.binding, approval.round):
-        return Answered(
-            row, "changed", f"{row.tool} of {row.agent.name} was edited meanwhile; look at it again."
-        )
     try:
         after = approvals.decide(
-            row, person=person, approve=approve, comment=comment, known_by=known_by, actor=actor
+            row,
+            person=person,
+            approve=approve,
+            comment=comment,
+            known_by=known_by,
+            actor=actor,
+            seen=approval.round,
         )
     except (NotPending, NotAReviewer) as refused:
         return Answered(row, refused.code, str(refused))

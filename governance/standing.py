@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 from audit import log, secrets
 from audit.log import Writer
 from governance import approvals, bounds
-from governance.approvals import ReasonNeeded
+from governance.approvals import SHORTEST_REASON, ReasonNeeded
 from governance.coverage import StandingRefused as StandingRefused
 from governance.coverage import (
     approved_call,
@@ -44,7 +44,7 @@ GIVEN = "governance.standing_approval.given"
 REVOKED = "governance.standing_approval.revoked"
 LONGEST = timedelta(days=30)
 MOST_USES = 1000
-SHORTEST_REASON, LONGEST_REASON = 10, 2000
+LONGEST_REASON = 2000
 
 
 class AlreadyRevoked(Exception):
@@ -96,29 +96,33 @@ def give(
         approvals.require_confirmation(row.risk, approve=True, reason=reason, second_factor=second_factor)
         require_giver(row, person)
         require_measure(until, max_uses, entries.now)
-        tool, call = current_tool(row), approved_call(row)
-        wanted = within(row, call, tool, resources, bounds)
-        standing = StandingApproval(
-            workspace=row.workspace,
-            agent=row.agent,
-            tool=row.tool,
-            declaration=call.declaration,
-            resources=wanted[0],
-            bounds=wanted[1],
-            session=session or "",
-            any_session=session is None,
-            lifts=sorted(row.lifts),
-            policy=call.policy,
-            grants=grants_behind(row, tool, wanted[0], entries.now),
-            epoch=row.epoch,
-            max_uses=max_uses,
-            expires_at=until,
-            given_by=person,
-            approval=row,
-            created=entries.now,
-        )
+        standing = resting_on(row, resources, bounds, entries.now)
+        standing.given_by, standing.max_uses, standing.expires_at = person, max_uses, until
+        standing.session, standing.any_session = session or "", session is None
         record_given(standing, reason=reason, second_factor=second_factor, actor=actor, entries=entries)
     return standing
+
+
+def resting_on(
+    approval: Approval, resources: Sequence[str] | None, bounds: Mapping[str, Any] | None, now: datetime
+) -> StandingApproval:
+    """What it covers and all that it rests on, not saved yet. Raises StandingRefused and BadBounds."""
+    tool, call = current_tool(approval), approved_call(approval)
+    patterns, limits = within(approval, call, tool, resources, bounds)
+    return StandingApproval(
+        workspace=approval.workspace,
+        agent=approval.agent,
+        tool=approval.tool,
+        declaration=call.declaration,
+        resources=patterns,
+        bounds=limits,
+        lifts=sorted(approval.lifts),
+        policy=call.policy,
+        grants=grants_behind(approval, tool, patterns, now),
+        epoch=approval.epoch,
+        approval=approval,
+        created=now,
+    )
 
 
 def record_given(

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from governance import bounds, edits, presentation, standing
+from governance import approvals, bounds, edits, presentation, standing
 from governance.bounds import BadBounds
 from governance.edits import EditRefused
 from workspaces.arguments import is_withheld
@@ -34,7 +34,7 @@ class StandingForm(forms.Form):
     )
     round = forms.IntegerField(required=False, min_value=1, max_value=10_000)
     reason = forms.CharField(
-        label=f"Why? At least {standing.SHORTEST_REASON} characters",
+        label=f"Why? At least {approvals.SHORTEST_REASON} characters",
         max_length=standing.LONGEST_REASON,
         widget=forms.Textarea(attrs={"rows": 2}),
     )

@@ -164,7 +164,7 @@ class GiftDocument(Exact):
     )
     until = serializers.DateTimeField(help_text="Within 30 days.")
     max_uses = serializers.IntegerField(min_value=1, max_value=standing.MOST_USES)
-    reason = serializers.CharField(min_length=standing.SHORTEST_REASON, max_length=standing.LONGEST_REASON)
+    reason = serializers.CharField(min_length=approvals.SHORTEST_REASON, max_length=standing.LONGEST_REASON)
     round = round_seen()
     code = serializers.CharField(
         max_length=40, default="", allow_blank=True, help_text="For high risk, as when a call is decided."

@@ -40,7 +40,7 @@ def test_each_is_answered_as_if_alone_and_only_low_risk(cast: Cast, rita: User) 
 def test_what_was_edited_meanwhile_is_looked_at_again(cast: Cast, rita: User) -> None:
     seen = ask(cast.report_bot, [requirement(rita)], risk="low")
     Approval.objects.filter(pk=seen.pk).update(binding="1" * 64, round=2)
-    assert answer([seen], rita) == ["changed"]
+    assert answer([seen], rita) == ["approval_edited"]
     assert not Vote.objects.exists()
 
 
