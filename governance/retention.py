@@ -24,7 +24,7 @@ from audit.kinds import PRUNED
 from audit.models import Checkpoint, Detail, Entry, Pruning
 from audit.tiles import WIDTH
 from governance.erasure import overwrite_freed
-from governance.models import Approval, ApprovalProcess, Decision
+from governance.models import Approval, ApprovalProcess, Decision, Proposal
 from workspaces import holds
 from workspaces.models import Workspace
 
@@ -33,7 +33,7 @@ LARGEST_PART = 8 * 2**20  # bytes of Details that one write deletes, for the gat
 EVERY = timedelta(days=1)  # for a part that is not full
 PAUSE = 3600.0  # seconds between two looks at all workspaces
 LONGEST_ROUND = 5.0  # seconds, then mail gets its turn
-APPROVALS = 200  # rows deleted at once
+SETTLED = 200  # rows deleted at once
 
 rounds = {"next": 0.0}
 
@@ -73,7 +73,7 @@ def prune(workspace: Workspace, now: datetime) -> int:
     before = now - timedelta(days=workspace.retention_days)
     if holds.standing(workspace.log_id).exists():
         return 0
-    forget_approvals(workspace, before)
+    forget_settled(workspace, before)
     part = next_part(workspace, before, now)
     if part is None:
         return 0
@@ -198,16 +198,18 @@ def delete(model: Any, log_id: int, start: int, end: int, kept: Sequence[int]) -
     return int(rows._raw_delete(connection.alias))
 
 
-def forget_approvals(workspace: Workspace, before: datetime) -> None:
-    """Delete the rows of approvals that were settled before this time, with votes, links and processes. The log has
-    its own copy of what they say, which goes with the rest."""
-    old = Approval.objects.filter(workspace=workspace, settled_at__lt=before).exclude(
-        status=Approval.Status.PENDING
-    )
-    found = list(old.order_by("pk").values_list("pk", "process_id")[:APPROVALS])
-    if not found:
-        return
-    with log.write(workspace.log_id):
-        if not holds.standing(workspace.log_id).exists():
-            Approval.objects.filter(pk__in=[pk for pk, _ in found]).delete()
-            ApprovalProcess.objects.filter(pk__in=[process for _, process in found if process]).delete()
+def forget_settled(workspace: Workspace, before: datetime) -> None:
+    """Delete the rows of approvals and proposals that were settled before this time, with votes, links and processes.
+    The log has its own copy of what they say, which goes with the rest."""
+    models: tuple[type[Approval | Proposal], ...] = (Approval, Proposal)
+    for model in models:
+        rows = model._default_manager.filter(workspace=workspace, settled_at__lt=before)
+        old = rows.exclude(status=model.Status.PENDING).order_by("pk")
+        found = list(old.values_list("pk", "process_id")[:SETTLED])
+        if not found:
+            continue
+        with log.write(workspace.log_id):
+            if not holds.standing(workspace.log_id).exists():
+                model._default_manager.filter(pk__in=[pk for pk, _ in found]).delete()
+                # A process is the same row whatever its flow; the proxy only names it.
+                ApprovalProcess.objects.filter(pk__in=[process for _, process in found if process]).delete()

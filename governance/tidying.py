@@ -11,7 +11,7 @@ from django.db.models import Model, Q
 from django.utils import timezone
 
 from audit.models import Owed
-from governance.models import Call, Decision, Idempotency, Session
+from governance.models import Call, Decision, Idempotency, Mailing, Session
 from governance.recall import IDEMPOTENCY_AGE
 
 CHUNK = 1_000
@@ -31,6 +31,7 @@ def stale(now: datetime) -> dict[type[Model], Q]:
         Session: Q(last_at__lt=now - KEPT),
         Decision: Q(outcome__in=CLOSED, lease_until__lt=now - KEPT),
         Owed: Q(done_at__lt=now - KEPT),
+        Mailing: Q(link=None, created__lt=now - KEPT),  # those with a link go with their approval
     }
 
 

@@ -12,8 +12,8 @@ from audit.kinds import PRUNED
 from audit.models import Checkpoint, Detail, Entry, Pruning, Tile
 from audit.publishing import publish
 from audit.verification import verify
-from governance import approvals, policies, retention
-from governance.models import AgentState, Approval, Decision, Vote
+from governance import approvals, policies, proposals, retention
+from governance.models import AgentState, Approval, Decision, Proposal, Vote
 from tests.cast import ACTOR, Cast
 from tests.gate.conftest import REFUND, RULES
 from tests.governance.test_verify_log import caller, check, findings, fresh_process, stand, verified
@@ -247,6 +247,21 @@ def test_rows_of_old_approvals_go_too(old: Cast) -> None:
     assert not Approval.objects.exists()
     assert not Vote.objects.exists()
     assert not type(process)._default_manager.filter(pk=process.pk).exists()
+
+
+def test_rows_of_old_proposals_go_too(old: Cast) -> None:
+    kind = Proposal.Kind.ACCESS
+    for name in ("settled", "waiting"):
+        content = {"tool": "files.read", "hours": 1, "needs": []}
+        row = Proposal(workspace=old.acme, kind=kind, title=name, agent=old.report_bot, content=content)
+        proposals.start(proposals.open(row, actor=ACTOR))
+    settled = Proposal.objects.get(title="settled")
+    assert settled.process is not None
+    proposals.cancel(settled, actor=ACTOR, reason="It is not needed.")
+    settle(old)
+    retention.prune(old.acme, later(old.acme))
+    assert [row.title for row in Proposal.objects.all()] == ["waiting"]
+    assert not type(settled.process)._default_manager.filter(pk=settled.process_id).exists()
 
 
 def test_pages_find_times_across_a_gap(old: Cast) -> None:

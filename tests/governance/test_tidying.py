@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from governance import tidying
-from governance.models import Session
+from governance.models import ApprovalLink, Mailing, Session
+from tests.approving import ask, requirement
 from tests.cast import Cast
 
 
@@ -35,3 +36,18 @@ def test_every_row_is_looked_at_in_the_end(cast: Cast, monkeypatch: pytest.Monke
         tidying.tidy()
     assert not Session.objects.filter(name="old").exists()
     assert Session.objects.count() == 5
+
+
+@pytest.mark.django_db
+def test_mails_that_collected_go_and_those_with_a_link_stay_with_it(cast: Cast) -> None:
+    link = ApprovalLink.objects.create(
+        approval=ask(cast.support_bot, [requirement(cast.rita)]), person=cast.rita
+    )
+    then = datetime.now(UTC) - timedelta(days=8)
+    for name, about in (("collected", None), ("asked", link)):
+        Mailing.objects.create(
+            person=cast.rita, agent=cast.support_bot, link=about, message=name, created=then
+        )
+    tidying.rounds["next"] = 0.0
+    tidying.tidy()
+    assert [mailing.message for mailing in Mailing.objects.all()] == ["asked"]
