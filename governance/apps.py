@@ -65,4 +65,4 @@ class GovernanceConfig(AppConfig):
         owed.performer(enactments.MAIL)(proposal_mail.mail_person)
         owed.performer(enactments.RULES)(enactments.add_rules)
         owed.periodic(policy_changes.go_on)
-        owed.periodic(proposals.expire_due)
+        owed.periodic(sweeps.expire_proposals)

@@ -16,6 +16,7 @@ from workspaces.people import actor_of
 
 SECOND = "an owner or a compliance officer who did not propose or draft it"
 BACKTEST = 10_000  # calls
+SWEEP = 50  # proposals that go on in one sweep
 RUNNING, OVER = "running", "over"
 Kind, Status = Proposal.Kind, Proposal.Status
 
@@ -85,7 +86,7 @@ def go_on() -> int:
         status=Status.PENDING, kind=Kind.POLICY, process__isnull=False, content__backtest=RUNNING
     )
     over = rows.exclude(replay__status__in=replays.OPEN).select_related("workspace")
-    return sum(pass_on(row) for row in over.order_by("pk")[: proposals.SWEEP])
+    return sum(pass_on(row) for row in over.order_by("pk")[:SWEEP])
 
 
 def pass_on(proposal: Proposal) -> bool:

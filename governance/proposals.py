@@ -4,13 +4,11 @@ Every change takes the log's head first, then viewflow's process lock, reads aga
 accepted proposal does stands in ``enactments``, who decides it in ``deciders``.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import Error
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from viewflow.workflow import STATUS
@@ -30,7 +28,6 @@ from workspaces.people import actor_of
 Kind, Status = Proposal.Kind, Proposal.Status
 START = "governance.proposal.start"
 LASTS = timedelta(days=7)
-SWEEP = 50
 FLOWS: dict[str, tuple[Any, str]] = {  # the flow, and its first node's name
     Kind.POLICY: (PolicyChangeFlow, "draft"),
     Kind.TOOL: (PolicyChangeFlow, "draft"),
@@ -39,8 +36,6 @@ FLOWS: dict[str, tuple[Any, str]] = {  # the flow, and its first node's name
 }
 ANSWERS = ("second_person", "answer", "approval")  # the nodes at which people answer
 REPLAY, FIRST_KEY = "replay", "first_key"
-
-logger = logging.getLogger(__name__)
 
 
 class NotADecider(Exception):
@@ -280,22 +275,6 @@ def expire(proposal: Proposal) -> bool:
         if task is None:
             end(row, Status.EXPIRED, actor="system", reason="")
         return True
-
-
-def expire_due() -> int:
-    """End the proposals whose time is over; how many."""
-    due = Proposal.objects.filter(status=Status.PENDING, expires_at__lte=timezone.now())
-    count = 0
-    for row in due.select_related("workspace").order_by("expires_at")[:SWEEP]:
-        try:
-            count += expire(row)
-        except NotPending:
-            continue  # somebody was faster
-        except Error:
-            raise
-        except Exception:
-            logger.exception("Proposal %s could not be ended.", row.public_id)
-    return count
 
 
 def visible_to(person: User, workspace: Workspace | None = None) -> QuerySet[Proposal]:

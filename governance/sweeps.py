@@ -1,23 +1,25 @@
-"""What time does to calls that wait for people, swept up by workers: expiry, reminders, ladders, and what a containment
-step has voided. Each is found without a lock, and judged again under its own."""
+"""What time does to calls and proposals that wait for people, swept up by workers: expiry, reminders, ladders, and what
+a containment step has voided. Each is found without a lock, and judged again under its own."""
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import Error
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from audit import log, owed
-from governance import approvals, asking, outcomes
+from governance import approvals, asking, outcomes, proposals
 from governance.approvals import NotPending
-from governance.models import Approval
+from governance.models import Approval, Proposal
 from governance.outcomes import Status
 from workspaces.models import Workspace
 
-SWEEP = 100  # approvals moved on in one sweep, so that nothing else waits long
+SWEEP = 100  # rows moved on in one sweep, so that nothing else waits long
 CURRENT_EPOCH = F("agent__epoch") + F("workspace__epoch")
+
+Waits = TypeVar("Waits", Approval, Proposal)  # both call it "pending"
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,11 @@ def expire_due() -> int:
     return sweep(Approval.objects.filter(expires_at__lte=timezone.now()), approvals.expire)
 
 
+def expire_proposals() -> int:
+    """End the proposals whose time is over; how many."""
+    return sweep(Proposal.objects.filter(expires_at__lte=timezone.now()), proposals.expire)
+
+
 def step_due() -> int:
     """Take the steps that are due: reminders, and rungs of ladders; how many."""
     now = timezone.now()
@@ -61,16 +68,16 @@ def cancel_void() -> int:
     return sweep(Approval.objects.exclude(epoch=CURRENT_EPOCH), withdraw)
 
 
-def sweep(due: QuerySet[Approval], act: Callable[[Approval], bool], first: str = "expires_at") -> int:
-    """Find what is due without any lock, then act on one after the other under its own."""
+def sweep(due: QuerySet[Waits], act: Callable[[Waits], bool], first: str = "expires_at") -> int:
+    """Find what is due and still waits without any lock, then act on one after the other under its own."""
     count = 0
-    for approval in due.filter(status=Status.PENDING).select_related("workspace").order_by(first)[:SWEEP]:
+    for row in due.filter(status=Status.PENDING).select_related("workspace").order_by(first)[:SWEEP]:
         try:
-            count += act(approval)
-        except NotPending:
+            count += act(row)
+        except (NotPending, proposals.NotPending):
             continue  # somebody was faster
         except Error:
             raise
         except Exception:
-            logger.exception("Approval %s could not be moved on.", approval.public_id)
+            logger.exception("%s could not be moved on.", row.public_id)
     return count

@@ -10,7 +10,16 @@ from django.utils import timezone
 from viewflow.workflow.models import Task
 
 from audit.models import Owed
-from governance import enactments, leavers, policies, policy_changes, proposal_mail, proposals, replays
+from governance import (
+    enactments,
+    leavers,
+    policies,
+    policy_changes,
+    proposal_mail,
+    proposals,
+    replays,
+    sweeps,
+)
 from governance.models import PolicyVersion, Proposal
 from governance.policies import PolicyRefused
 from governance.proposals import NobodyElse, NotADecider, NotPending, NotReady
@@ -199,11 +208,11 @@ def test_no_answer_in_time_means_no(cast: Cast, dora: User) -> None:
     refund = cast.tools["billing.refund"].declaration()
     waiting = proposed(cast, cast.olga)  # still at its replay
     asked = policy_changes.propose_tool(cast.acme, replace(refund, risk=Risk.LOW), person=dora)
-    assert proposals.expire_due() == 0
+    assert sweeps.expire_proposals() == 0
     Proposal.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(NotPending, match="time to answer is over"):
         proposals.decide(asked, person=cast.rita, approve=True)
-    assert proposals.expire_due() == 2
+    assert sweeps.expire_proposals() == 2
     assert set(Proposal.objects.values_list("status", flat=True)) == {Status.EXPIRED}
     assert not Task.objects.filter(
         process_id__in=[waiting.process_id, asked.process_id], status="NEW"
