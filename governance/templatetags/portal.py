@@ -32,6 +32,12 @@ def visible(text: object) -> str:
 
 
 @register.filter
+def pretty(value: Any) -> str:
+    """A JSON value as it is written, hidden characters spelled out."""
+    return presentation.pretty(value)
+
+
+@register.filter
 def breakable(text: str) -> SafeString:
     """A dotted name that a narrow column breaks behind its dots."""
     return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in text.split(".")))

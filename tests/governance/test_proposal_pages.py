@@ -58,10 +58,14 @@ def test_a_looser_tool_is_proposed_from_its_form_and_approved(cast: Cast, dora: 
     told = press(client, "workspaces_tool_change", tool.pk, **fields, _propose="1")
     proposal = Proposal.objects.get()
     assert proposal.title in told
-    assert "billing.refund before and after" in told
+    assert "What changes of billing.refund" in told
+    assert "<del>&quot;high&quot;</del>" in told
+    assert "&#x27;high&#x27;" not in told  # JSON, as people know it from the tool's page
     assert "somebody else answers" in told
     olga = enter(cast.olga)
     assert "Wait for you" in olga.get(reverse("proposals")).content.decode()
+    assert '<a href="#answers">Your answer</a>' in shown(olga, proposal)
+    assert '<a href="#answers">Your answer</a>' not in shown(client, proposal)
     assert "Wait for you" not in client.get(reverse("proposals")).content.decode()
     assert "Nobody decides what they proposed" in pressed(
         client, "proposal_decide", proposal, decision="approve"
