@@ -116,9 +116,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if operates(person):
         link = item("Installation", "dns", "admin:workspaces_installation_changelist")
         groups.append(group("Installation", link))
-    groups.append(group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens")))
+    groups.append(
+        group("Yours", item("Sign-in", "lock", "own_factors"), item("API tokens", "key", "api_tokens"))
+    )
     count_waiting(person, groups)
-    show_where(request, groups[0]["items"])
+    show_where(request, [each for group in groups for each in group["items"]])
     return [each for each in groups if each["items"]]
 
 
@@ -139,7 +141,10 @@ BELOW = {
     "Streams": ("stream",),
     "Requests": ("proposal",),
     "Privacy": ("privacy", "erasure", "hold_"),
+    "Who can do what": ("access",),
+    "Who is away": ("absence",),
 }
+ABOVE = tuple(name for names in BELOW.values() for name in names)
 
 
 def show_where(request: HttpRequest, items: list[dict[str, Any]]) -> None:
@@ -147,8 +152,8 @@ def show_where(request: HttpRequest, items: list[dict[str, Any]]) -> None:
     match = request.resolver_match
     name = (match.url_name or "") if match else ""
     for each in items:
-        if name.startswith(BELOW.get(each["title"], ())):
-            each["active"] = True
+        if name.startswith(ABOVE):
+            each["active"] = name.startswith(BELOW.get(each["title"], ()))
 
 
 DAILY = [

@@ -171,7 +171,10 @@ def test_an_absence_ends_by_itself(cast: Cast, ann: User, bob: User) -> None:
 def test_everybody_records_their_own_absence_on_the_page(cast: Cast, ann: User, bob: User) -> None:
     client = enter(ann)
     address = reverse("absences", args=["acme"])
-    assert "Nobody is away" in client.get(address).content.decode()
+    answer = client.get(address)
+    assert "Nobody is away" in answer.content.decode()
+    links = [each for group in answer.context["sidebar_navigation"] for each in group["items"]]
+    assert [each["title"] for each in links if each["active"]] == ["Who is away"]
     ends = (timezone.now() + DAY).strftime("%Y-%m-%dT%H:%M")
     shown = client.post(address, {"ends": ends, "deputy": "bob@acme.test", "note": "In Rome"}, follow=True)
     text = shown.content.decode()

@@ -12,7 +12,7 @@ from audit.models import Entry, Head
 from billing import limits
 from billing.budgets import window_start
 from billing.models import Account
-from governance import containment
+from governance import approvals, containment
 from governance.models import Decision
 from tests import approving
 from tests.cast import Cast
@@ -163,7 +163,7 @@ def test_the_pulse_is_for_people_of_the_workspace_alone(cast: Cast) -> None:
 
 def test_the_sidebar_counts_what_waits_for_this_person(cast: Cast) -> None:
     for _ in range(2):
-        approving.ask(cast.report_bot, [approving.requirement(cast.rita)])
+        approvals.start(approving.ask(cast.report_bot, [approving.requirement(cast.rita)]))
     badge = "font-semibold h-[18px]"
     assert badge in page(enter(cast.rita), "workspaces_agent_changelist")
     assert badge not in page(enter(cast.olga), "workspaces_agent_changelist")
