@@ -26,6 +26,7 @@ from governance.presentation import Question, pretty, visible
 from governance.withholding import MARK
 from workspaces.arguments import WITHHELD
 
+BRIEF = 200  # characters of an argument that is read at a glance
 SHOWN = 4_000  # characters of a value before it is cut
 MOST = 100  # arguments that are shown one by one
 NAME = 200  # characters of an argument's name
@@ -64,15 +65,22 @@ class Shown:
 
 
 def shown(question: Question, *, labels: Iterable[str] = (), whole: bool = False) -> list[Shown]:
-    """The arguments of a call in the order of their names, each as it is; ``whole`` cuts nothing.
+    """The arguments of a call, each as it is; ``whole`` cuts nothing. Brief ones stand first, so that no long text
+    pushes an addressee out of sight; then they are in the order of their names.
 
     ``labels`` are the tool's: one named ``sql`` or ``shell`` says what its texts are."""
     values = question.values or {}
-    names = sorted(values)
+    names = sorted(values, key=lambda name: (not is_brief(values[name]), name))
     return [
         argument(name, values[name], question.withheld, frozenset(labels), whole=whole)
         for name in (names if whole else names[:MOST])
     ]
+
+
+def is_brief(value: Any) -> bool:
+    """Whether a value takes a line or two."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return len(text) <= BRIEF and "\n" not in text
 
 
 def argument(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from governance.lookalikes import hints
 from governance.presentation import visible
-from governance.rendering import language_of, note_of, rendered
+from governance.rendering import BRIEF, is_brief, language_of, note_of, rendered
 
 TEXTS = st.text(alphabet=st.one_of(st.characters(), st.sampled_from(" \n\u202e\u200b⟨⟩<>&\"'`$;-*/\u0301")))
 
@@ -45,6 +45,20 @@ def test_two_texts_never_look_the_same(one: str, other: str) -> None:
 )
 def test_what_would_hide_or_cover_something_is_spelled_out(text: str, shown: str) -> None:
     assert visible(text, keep=" \n") == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "brief"),
+    [
+        ("x" * BRIEF, True),
+        ("x" * (BRIEF + 1), False),
+        ("a\nb", False),
+        (["ann@customers.test"], True),
+        (None, True),
+    ],
+)
+def test_what_takes_a_line_or_two_is_brief(value: object, brief: bool) -> None:
+    assert is_brief(value) == brief
 
 
 def test_words_of_sql_and_shell_are_colored() -> None:

@@ -112,7 +112,7 @@ def test_the_inbox_is_worked_by_keyboard_and_fills_and_empties_by_itself(windows
 
     page.keyboard.press("a")
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator("pre").last).to_have_text("ann@customers.test")
+    expect(dialog.get_by_role("region", name="Argument to")).to_have_text("ann@customers.test")
     expect(dialog.get_by_label("Comment")).to_be_focused()
     assert flaws(page) == []
     page.keyboard.press("Escape")
@@ -237,6 +237,10 @@ def test_everything_that_an_approval_is_bound_to_can_be_seen(windows: Windows) -
     token = portal.script(ISSUE, flood).communicate()[0].split()[-1]
     mail = windows.open()
     windows.go(mail, f"/a/{token}/")
+    names = page.locator("[data-bound=argument]").evaluate_all("all => all.map((each) => each.dataset.name)")
+    assert names == ["cc", "to", "body", "subject"]  # who gets it stands above what fills the window
+    for button in ("Approve", "Reject"):
+        expect(mail.get_by_role("button", name=button)).to_be_in_viewport()
     for shown, arguments in ((page, ["argument"] * 4), (mail, ["arguments"])):
         bound = shown.locator("[data-bound]").evaluate_all("all => all.map((each) => each.dataset.bound)")
         assert bound == wanted + arguments
