@@ -57,9 +57,9 @@ def figures(found: insights.Insights) -> list[tuple[str, str, str]]:
             "of all decisions, without a person",
         ),
         (
-            "Prompts",
+            "Prompts an hour",
             "–" if found.prompts is None else f"{found.prompts:.2f}",
-            f"an agent-hour, of {found.agent_hours:,}",
+            f"of each agent at work; {found.agent_hours:,} such hours",
         ),
     ]
 
