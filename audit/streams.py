@@ -193,11 +193,6 @@ def in_log(log_id: int) -> QuerySet[Any]:
     )
 
 
-def past(log_id: int, index: int) -> QuerySet[Stream]:
-    """The log's streams that have sent an entry on."""
-    return Stream.objects.filter(log_id=log_id, cursor__next__gt=index)
-
-
 def health(stream: Stream, size: int) -> str:
     """In a word how a stream is doing: ``paused``, ``failing``, ``behind`` or ``well``."""
     cursor = stream.cursor
