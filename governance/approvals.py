@@ -28,7 +28,8 @@ TIDY = "governance.approval.tidy"
 CONFIRMED_RISKS = {Risk.HIGH.value, Risk.CRITICAL.value}
 SHORTEST_REASON = 10  # characters
 EDITED_SINCE = (
-    "Another reviewer changed this call after you opened it. Look at it as it is now, in round {}, and answer that."
+    "Another reviewer changed this call after you opened it. Look at it as it is now, in round {}, "
+    "and answer that."
 )
 
 
