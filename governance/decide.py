@@ -200,7 +200,8 @@ def require_grants(verdict: Verdict, question: Question, tool: ToolEntry, now: d
         what = f"{first['permission']} {first.get('resource') or first.get('tool')}"
         raise Refusal(
             "no_permission",
-            f"This agent has no grant in force to {what}; its owner can ask for one.",
+            f"This agent has no grant in force to {what}; ask for it at /v1/access-requests, or have its owner "
+            "grant it.",
             missing=missing,
         )
 
@@ -336,7 +337,9 @@ SUPERVISED = (
 )
 REFUSED_APPROVAL = {
     "approval_rejected": "A reviewer said no; do not repeat this call.",
-    "approval_expired": "The approval ran out; ask again without it, and people are asked anew.",
+    "approval_expired": "The approval ran out, or was taken back; ask again without it, and under another call_id "
+    "if you gave one, and people are asked anew.",
     "approval_mismatch": "The approval was given for another call; ask again without it.",
-    "approval_used": "The approval was used before; each allows one call. Ask again without it.",
+    "approval_used": "The approval was used before; each allows one call. Ask again without it, and under another "
+    "call_id if you gave one.",
 }

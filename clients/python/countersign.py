@@ -53,7 +53,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 NEXT_STEP = {
     "unknown_tool": "Declare the tool in the workspace, or correct its name.",
-    "no_permission": "Ask the agent's owner for a grant on the tool and its resources.",
+    "no_permission": "Ask people with request_access, or the agent's owner for a grant on the tool and its resources.",
     "rule": "Change the call so that no rule stands against it, or hand the task to a person.",
     "rate_limited": "Ask again later and less often.",
     "budget_exhausted": "Ask an owner of the workspace for a larger budget.",
@@ -61,11 +61,11 @@ NEXT_STEP = {
     "unknown_price": "Ask an owner of the workspace to set a price for what this call uses.",
     "contained": "Stop: a person has restricted this agent, and only a person lifts that.",
     "approval_rejected": "Do not ask for the same again; hand the task back to a person.",
-    "approval_expired": "Ask again without the approval to open a new one.",
-    "approval_cancelled": "Ask again without the approval to open a new one.",
+    "approval_expired": "Ask again without the approval, and under another call_id, to open a new one.",
+    "approval_cancelled": "Ask again without the approval, and under another call_id, to open a new one.",
     "approval_edited": "A reviewer approved another call: read the approval, and make that one instead.",
     "approval_mismatch": "Repeat exactly the call that was approved.",
-    "approval_used": "An approval is good for one call: ask again without it.",
+    "approval_used": "An approval is good for one call: ask again without it, and under another call_id.",
     "too_many_pending": "Wait until some of this agent's open approvals are decided.",
     "loop_detected": "Stop repeating this call and change the plan.",
     "invalid_arguments": "Correct the arguments to fit the tool's schema.",

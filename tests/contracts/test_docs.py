@@ -22,11 +22,13 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py", "billing/budgets.py")
 PORTAL_API = (
     "audit/destinations.py", "audit/exports.py", "audit/streams.py", "audit/watermarks.py",
-    "*/api.py", "*/api/*.py", "governance/approvals.py", "governance/campaigns.py",
+    "*/api.py", "*/api/*.py", "governance/absences.py", "governance/approvals.py", "governance/batch_answers.py",
+    "governance/bounds.py", "governance/campaigns.py", "governance/coverage.py", "governance/edits.py",
     "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py",
     "governance/enactments.py", "governance/policies.py", "governance/proposals.py", "governance/replays.py",
-    "governance/trials.py", "workspaces/access/grants.py", "workspaces/access/tokens.py",
-    "workspaces/agents.py", "workspaces/changes.py", "workspaces/declarations.py",
+    "governance/remarks.py", "governance/standing.py", "governance/trials.py",
+    "workspaces/access/grants.py", "workspaces/access/tokens.py",
+    "workspaces/agents.py", "workspaces/callbacks.py", "workspaces/changes.py", "workspaces/declarations.py",
     "workspaces/factors.py", "workspaces/patterns.py",
 )  # fmt: skip
 # What the REST framework answers by itself; the tests of the error shape and of tokens provoke each.
@@ -41,6 +43,8 @@ CODE = re.compile(r"[a-z][a-z_]*[a-z]")
 APPEALED = ("governance/outcomes.py", "governance/remarks.py", "governance/access_requests.py")
 CODED_CALLS = {
     "AccessRefused": 0,
+    "EditRefused": 0,
+    "StandingRefused": 0,
     "RemarkRefused": 0,
     "Problem": 1,
     "Refused": 1,

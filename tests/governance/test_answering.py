@@ -233,3 +233,11 @@ def test_a_call_that_was_edited_since_is_shown_again_before_it_is_approved_ahead
     refused = press(rita, f"{PAGE}_ahead", approval.pk, **fields, **bounds, **values)
     assert "Another reviewer changed this call" in refused
     assert not StandingApproval.objects.exists()
+
+
+def test_a_call_that_is_over_under_its_call_id_says_how_to_ask_anew(desk: Desk) -> None:  # noqa: F811
+    approvals.cancel(waiting(desk.check(call_id="call_1")), actor=ACTOR, reason="")
+    again = desk.check(call_id="call_1")
+    assert (again["decision"], again["code"]) == ("deny", "approval_expired")
+    assert "under another call_id" in again["reasons"][0]["message"]
+    assert desk.check(call_id="call_2")["decision"] == "pending"

@@ -3,8 +3,10 @@
 import base64
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,8 @@ from tests.audit.test_streams import Sink
 from tests.cast import ACTOR, Cast
 from workspaces import callbacks
 from workspaces.models import User
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +61,20 @@ def attempt() -> str:
     """Perform the one row that is owed, whatever it waits for. Raises what the performer raises."""
     CallbackState.objects.update(next_at=None)
     return deliver(Owed.objects.get(kind=CALLBACK).payload) or ""
+
+
+def test_the_documented_recipe_knows_our_messages(sink: Sink, secret: bytes, waiting: Approval) -> None:
+    (recipe,) = re.findall(r"```python\n(import base64.*?)```", (ROOT / "docs/api.md").read_text(), re.S)
+    told: dict[str, Any] = {}
+    exec(recipe, told)
+    owe(waiting)
+    attempt()
+    ((headers, body),) = sink.messages
+    given = {name.lower(): value for name, value in headers.items()}
+    shown = webhooks.PREFIX + base64.b64encode(secret).decode()
+    assert told["is_ours"](given, body, shown)
+    assert not told["is_ours"](given, body + b" ", shown)
+    assert not told["is_ours"](given | {"webhook-timestamp": "1"}, body, shown)
 
 
 def test_a_message_is_signed_and_says_no_more_than_ids(sink: Sink, secret: bytes, waiting: Approval) -> None:
