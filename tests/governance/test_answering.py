@@ -201,7 +201,7 @@ def test_several_answers_by_the_api_name_the_calls_as_they_were_seen(desk: Desk)
     Approval.objects.filter(pk=edited.pk).update(round=2)
     names = [kept.public_id, edited.public_id]
     _, said = send(enter(desk.ann), "approval-answers", approvals=names, approve=True)
-    assert [each["code"] for each in said] == ["", "changed"]
+    assert [each["code"] for each in said] == ["", "approval_edited"]
     rounds = {edited.public_id: 2}
     _, said = send(enter(desk.ann), "approval-answers", approvals=names[1:], approve=True, rounds=rounds)
     assert [each["code"] for each in said] == [""]
