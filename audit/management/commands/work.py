@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -54,8 +55,8 @@ class Command(BaseCommand):
 
     def start_beside(self, stop: threading.Event) -> list[Beside]:
         """Threads for what may take long: exports, witnesses and sinks that hang."""
-        steps = [("exports", partial(self.perform_aside, outward=False)), ("witnesses", cosigning.confirm)]
-        messages = partial(self.perform_aside, outward=True)
+        exports, messages = (partial(self.perform_aside, outward=outward) for outward in (False, True))
+        steps: list[tuple[str, Callable[[], bool]]] = [("exports", exports), ("witnesses", cosigning.confirm)]
         steps += [(f"message sender {number + 1}", messages) for number in range(MESSENGERS)]
         steps += [(f"stream sender {number + 1}", delivery.deliver_due) for number in range(SENDERS)]
         threads = [Beside(name, step, stop=stop, complain=self.complain) for name, step in steps]
