@@ -29,7 +29,7 @@ from tests.stateful.waiting import ABSENT, DEPUTY, LATER, NAMED, People, Waiting
 from workspaces import people
 from workspaces.models import Agent, User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 
 STEPS = int(os.environ.get("STEPS", "1000"))
 LENGTH = 50
