@@ -20,14 +20,14 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONTRAST = ["color-contrast"]
 
 # Colors are judged when nothing fades in any more: a menu half open is paler than anybody gets to read it.
-FLAWS = """async (options) => {
+FLAWS = """async ({ place, options }) => {
     const frame = () => new Promise(requestAnimationFrame);
     const fading = () => document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime < Infinity);
     for (let calm = 0; calm < 3; calm = fading().length ? 0 : calm + 1) {
         await Promise.allSettled(fading().map((each) => each.finished));
         await frame();
     }
-    return (await axe.run(options)).violations.map((each) =>
+    return (await axe.run({ include: [["html"]], ...place }, options)).violations.map((each) =>
         each.id + ": " + each.nodes.slice(0, 3).map((node) => node.html.slice(0, 300)).join(" "));
 }"""
 
@@ -49,11 +49,18 @@ SEEN = """() => {
 }"""
 
 
-def flaws(page: Page, rules: list[str] = WCAG) -> list[str]:
-    """What axe finds against these rules on the page: the rule, and the first elements that break it."""
+def flaws(page: Page, rules: list[str] = WCAG, *, but: str = "") -> list[str]:
+    """What axe finds against these rules on the page: the rule, and the first elements that break it. What the selector
+    ``but`` names is left out."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(Axe().axe_script)
-    found: list[str] = page.evaluate(FLAWS, {"runOnly": rules, "resultTypes": ["violations"]})
+    found: list[str] = page.evaluate(
+        FLAWS,
+        {
+            "place": {"exclude": [[but]] if but else []},
+            "options": {"runOnly": rules, "resultTypes": ["violations"]},
+        },
+    )
     return found
 
 

@@ -8,6 +8,7 @@ from tests.cast import Cast, assemble, employ
 from tests.isolation.names import is_secret, listed, values
 from tests.isolation.routes import django_routes
 from tests.isolation.world import Side, raise_side
+from tests.portal import enter
 from workspaces import agents, catalog, people
 from workspaces.declarations import Risk
 from workspaces.models import User
@@ -43,6 +44,8 @@ def seed() -> dict[str, Any]:
     return {
         "agent": cast.report_bot.public_id,
         "keys": fleet(cast) | {"report-bot": cast.report_bot_key, "support-bot": cast.support_bot_key},
+        # Who has a second factor would be asked for it at each link; this session showed it.
+        "sessions": {"everyone": enter(shop.everyone).cookies["sessionid"].value},
         "links": {name: links_of(person) for name, person in folk.items()},
         "pages": sorted(addresses(shop)),
         "open": [f"/signin/{shop.tokens['sign_in']}/", f"/a/{shop.tokens['approval-link']}/"],
