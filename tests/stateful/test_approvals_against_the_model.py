@@ -293,6 +293,7 @@ class Life(RuleBasedStateMachine):
         taken["second round"] += call.rounds > 1
 
 
+@pytest.mark.timeout(900)  # of 10,000 steps on a slow machine
 def test_every_life_goes_as_the_model_says(cast: Cast) -> None:
     Life.cast = cast
     Life.reviewers = {name: employ(cast.acme, f"{name}@acme.test", name, "approver") for name in NAMES}
