@@ -35,7 +35,9 @@ class StreamForm(forms.Form):
     url = forms.CharField(max_length=2000, required=False, label="Address of the webhook (https)")
     format = forms.ChoiceField(choices=Stream.Format.choices, label="Form")
     types = forms.CharField(
-        max_length=2000, required=False, label="Only these types of entries, with spaces between; all if empty"
+        max_length=2000,
+        required=False,
+        label="Only these types of entries, with spaces between; all if empty",
     )
     from_start = forms.BooleanField(required=False, label="From the log's first entry, not the next")
 
