@@ -5,10 +5,11 @@ it is PostgreSQL's.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
@@ -45,7 +46,8 @@ def django_db_setup(
     yield
     with django_db_blocker.unblock():
         configuration_triggers.conclude()
-        teardown_databases(databases, verbosity=0)
+        with suppress(OperationalError):  # a thread of a server under test may still be in it
+            teardown_databases(databases, verbosity=0)
 
 
 @pytest.fixture(scope="session", autouse=True)

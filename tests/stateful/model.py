@@ -96,6 +96,11 @@ class Model:
             if needs <= shown.lifts:
                 shown.used = True
                 return Expected("allow", "granted")
+        for each in self.approvals:  # asked again, the same call folds into what waits already
+            current = each.status == "pending" and each.epoch == self.epoch(agent)
+            if current and (each.agent, each.path) == (agent, path) and needs <= each.lifts:
+                pending.approval = each
+                return pending
         waiting = sum(each.agent == agent and each.status == "pending" for each in self.approvals)
         return pending if waiting < MOST_OPEN else Expected("deny", "too_many_pending")
 
