@@ -144,6 +144,7 @@ document.addEventListener("DOMContentLoaded", () => {
   function follow(slug, wait = FIRST_WAIT) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/ws/feed/?workspace=${encodeURIComponent(slug)}`);
+    socket.onopen = () => soon(SOON); // what came after the page was made, and before this
     socket.onmessage = (event) => {
       const entries = JSON.parse(event.data).entries;
       wait = FIRST_WAIT;
