@@ -19,6 +19,7 @@ from governance.pulse import OUTCOMES, Hour
 from governance.rules import Effect
 from workspaces.models import User, Workspace
 
+SEEN_BY = "view_log"  # the permission that it takes: it tells how single people work
 LOOKED_THROUGH = 20_000  # newest approvals, votes and decisions
 GLANCE = timedelta(seconds=3)  # who approves sooner after opening has not read it
 ALWAYS = 10  # asked so often and always approved, a rule had better ask less

@@ -9,12 +9,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from governance import insights
-from governance.insights import spoken
+from governance.insights import SEEN_BY, spoken
 from workspaces.access import workspaces_for
 from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import Workspace
 
-SEEN_BY = "view_log"  # it tells how single people work
 SPANS = (1, 7, 30, 90)  # days
 USUAL = 30
 

@@ -11,8 +11,6 @@ from audit.api.problems import Exact
 from governance import insights
 from workspaces.api.views import WorkspaceView
 
-SEEN_BY = "view_log"
-
 
 class InsightsQuery(Exact):
     """Over how long."""
@@ -76,7 +74,7 @@ class InsightsDocument(serializers.Serializer[Any]):
 class WorkspaceInsights(WorkspaceView):
     """What approvals teach."""
 
-    permission = {"GET": SEEN_BY}
+    permission = {"GET": insights.SEEN_BY}
     serializer_class = InsightsDocument
     query_class = InsightsQuery
 
