@@ -52,7 +52,7 @@ class BudgetForm(ActingForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk is not None and "limit_usd" in self.fields:
-            self.initial["limit_usd"] = dollars(self.instance.limit_nanos)
+            self.initial["limit_usd"] = dollars(self.instance.limit_amount)
             self.initial["warnings"] = ", ".join(map(str, self.instance.warn_at))
 
     def clean_warnings(self) -> list[int]:
@@ -81,7 +81,7 @@ class BudgetForm(ActingForm):
             agent=agent,
             per_session=scope == Budget.Scope.SESSION,
             window=window,
-            limit_nanos=int(Decimal(values["limit_usd"]) * NANOS),
+            limit_amount=int(Decimal(values["limit_usd"]) * NANOS),
             warn_at=values["warnings"],
             actor=self.actor,
         ).row
@@ -125,11 +125,11 @@ class BudgetAdmin(ScopedAdmin):
         """What runs against a budget now. Accounts of single sessions are not summed up."""
         start = window_start(budget.window, timezone.now(), budget.workspace.timezone)
         found = [account for account in budget.running if account.key == start]
-        return found[0] if found else Account(budget=budget, limit_nanos=budget.limit_nanos)
+        return found[0] if found else Account(budget=budget, limit_amount=budget.limit_amount)
 
-    @display(description="Limit (USD)", ordering="limit_nanos")
+    @display(description="Limit (USD)", ordering="limit_amount")
     def limit_usd(self, budget: Budget) -> str:
-        return dollars(budget.limit_nanos)
+        return dollars(budget.limit_amount)
 
     @display(description="Warn at")
     def warnings(self, budget: Budget) -> str:
@@ -137,16 +137,16 @@ class BudgetAdmin(ScopedAdmin):
 
     @display(description="Spent now (USD)")
     def spent(self, budget: Budget) -> str:
-        return self.of_window(budget, self.account(budget).spent_nanos)
+        return self.of_window(budget, self.account(budget).spent)
 
     @display(description="Held now (USD)")
     def held(self, budget: Budget) -> str:
-        return self.of_window(budget, self.account(budget).held_nanos)
+        return self.of_window(budget, self.account(budget).held)
 
     @display(description="Left (USD)")
     def left(self, budget: Budget) -> str:
         account = self.account(budget)
-        return self.of_window(budget, max(0, budget.limit_nanos - account.spent_nanos - account.held_nanos))
+        return self.of_window(budget, max(0, budget.limit_amount - account.spent - account.held))
 
     def of_window(self, budget: Budget, nanos: int) -> str:
         """An amount of the running window; a budget of each session has none of its own."""

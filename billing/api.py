@@ -47,7 +47,7 @@ class DollarsField(serializers.CharField):
 class BudgetChange(Exact):
     """A limit and when to warn."""
 
-    limit_usd = DollarsField(source="limit_nanos", help_text="Such as 5.00.")
+    limit_usd = DollarsField(source="limit_amount", help_text="Such as 5.00.")
     warn_at = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=100),
         max_length=100,
@@ -70,11 +70,11 @@ class BudgetDocument(BudgetChange):
 
     def get_spent_usd(self, budget: Any) -> str | None:
         """Settled."""
-        return self.amount(budget, "spent_nanos")
+        return self.amount(budget, "spent")
 
     def get_held_usd(self, budget: Any) -> str | None:
         """Reserved by calls in flight."""
-        return self.amount(budget, "held_nanos")
+        return self.amount(budget, "held")
 
     def amount(self, budget: Any, column: str) -> str | None:
         """An amount of the running window's account; a budget of each session has none of its own."""
@@ -132,7 +132,7 @@ class Budgets(BudgetRows, CreateModelMixin, Listing):
             agent=agent,
             per_session=scope == Budget.Scope.SESSION,
             window=window,
-            limit_nanos=values["limit_nanos"],
+            limit_amount=values["limit_amount"],
             warn_at=values["warn_at"],
             actor=self.actor,
         ).row
@@ -168,7 +168,7 @@ class OneBudget(BudgetRows):
             agent=row.agent,
             per_session=row.scope == Budget.Scope.SESSION,
             window=row.window,
-            limit_nanos=values["limit_nanos"],
+            limit_amount=values["limit_amount"],
             warn_at=values["warn_at"],
             actor=self.actor,
         )

@@ -78,7 +78,7 @@ def load_budgets(workspace_id: int) -> list[BudgetSpec]:
     """The workspace's budgets, as a snapshot keeps them."""
     rows = Budget.objects.filter(workspace_id=workspace_id).order_by("pk")
     return [
-        BudgetSpec(row.pk, row.public_id, row.scope, row.agent_id, row.window, row.limit_nanos)
+        BudgetSpec(row.pk, row.public_id, row.scope, row.agent_id, row.window, row.limit_amount)
         for row in rows
     ]
 
@@ -137,7 +137,7 @@ class Ledger:
         marks = ", ".join(["(%s, %s)"] * len(wanted))
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT budget_id, key, id, spent_nanos, held_nanos, overage_nanos FROM billing_account"
+                "SELECT budget_id, key, id, spent, held, overage FROM billing_account"
                 f" WHERE (budget_id, key) IN (VALUES {marks})",
                 [value for pair in wanted for value in pair],
             )
@@ -209,10 +209,10 @@ class Ledger:
             return
         with connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO billing_account (budget_id, key, limit_nanos, spent_nanos, held_nanos, overage_nanos)"
-                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (budget_id, key) DO UPDATE SET"
-                " limit_nanos = excluded.limit_nanos, spent_nanos = excluded.spent_nanos,"
-                " held_nanos = excluded.held_nanos, overage_nanos = excluded.overage_nanos",
+                "INSERT INTO billing_account (budget_id, key, limit_amount, raised, spent, held, overage, warned)"
+                " VALUES (%s, %s, %s, 0, %s, %s, %s, 0) ON CONFLICT (budget_id, key) DO UPDATE SET"
+                " limit_amount = excluded.limit_amount, spent = excluded.spent,"
+                " held = excluded.held, overage = excluded.overage",
                 [(a.budget.id, a.key, a.budget.limit, a.spent, a.held, a.overage) for a in changed],
             )
         self.read([(account.budget.id, account.key) for account in changed if account.id is None])
@@ -222,8 +222,9 @@ class Ledger:
         created: Any = adapt(self.now)
         with connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO billing_hold (workspace_id, agent_id, decision, accounts, held_nanos, state, created)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO billing_hold (workspace_id, agent_id, decision, accounts, held_nanos, held_tokens, tool,"
+                " session, model, cost_center, basis, price, state, created)"
+                " VALUES (%s, %s, %s, %s, %s, 0, '', '', '', '', '', '', %s, %s)",
                 [
                     (self.workspace_id, r.agent_id, r.decision, str([a.id for a in r.accounts]), r.amount,
                      Hold.State.HELD.value, created)

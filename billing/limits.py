@@ -17,7 +17,7 @@ def set_budget(
     agent: Agent | None = None,
     per_session: bool = False,
     window: str,
-    limit_nanos: int,
+    limit_amount: int,
     warn_at: Iterable[int] = (),
     actor: str,
 ) -> Applied[Budget]:
@@ -33,7 +33,7 @@ def set_budget(
     with log.write(workspace.log_id) as entries:
         found = Budget.objects.filter(workspace=workspace, scope=scope, agent=agent, window=window).first()
         budget = found or Budget(workspace=workspace, scope=scope, agent=agent, window=window)
-        if not assign(budget, {"limit_nanos": limit_nanos, "warn_at": sorted(set(warn_at))}) and found:
+        if not assign(budget, {"limit_amount": limit_amount, "warn_at": sorted(set(warn_at))}) and found:
             return Applied(budget, Change.UNCHANGED)
         budget.full_clean()
         budget.save()
@@ -53,8 +53,8 @@ def carry_over(budget: Budget) -> None:
     """Put the new limit into the budget's accounts; what was used beyond it becomes overage, and no more
     than that."""
     Account.objects.filter(budget=budget).update(
-        limit_nanos=budget.limit_nanos,
-        overage_nanos=Greatest(F("spent_nanos") + F("held_nanos") - budget.limit_nanos, Value(0)),
+        limit_amount=budget.limit_amount,
+        overage=Greatest(F("spent") + F("held") - budget.limit_amount, Value(0)),
     )
 
 

@@ -1,13 +1,13 @@
-"""Budgets, what is held and spent against them, and what each call was charged. Money is nano-US-dollars."""
+"""Budgets, what is held and spent against them, what each call was charged, and prices. Money is nano-US-dollars."""
 
 from django.db import models
 from django.db.models import F, Q
 
-from workspaces.models import Agent, Workspace, id_field
+from workspaces.models import Agent, User, Workspace, id_field
 
 
 class Budget(models.Model):
-    """A limit on spending in a window of the workspace's calendar."""
+    """A limit on what calls cost in a window of the workspace's calendar. Amounts are in its unit."""
 
     class Window(models.TextChoices):
         DAY = "day", "Day"
@@ -20,28 +20,49 @@ class Budget(models.Model):
         AGENT = "agent", "One agent"
         SESSION = "session", "Each session"
 
+    class Unit(models.TextChoices):
+        USD = "usd", "US dollars"
+        TOKENS = "tokens", "Tokens"
+
+    class WhenShort(models.TextChoices):
+        WAIT = "wait", "Wait while only calls in flight are in the way"
+        DENY = "deny", "Deny"
+        DOWNGRADE = "downgrade", "Offer a cheaper model"
+        ASK = "ask", "Ask an owner to raise it once"
+
     public_id = id_field("bud")
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="budgets")
     scope = models.CharField(max_length=10, choices=Scope, default=Scope.WORKSPACE)
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="budgets")
     window = models.CharField(max_length=5, choices=Window, default=Window.MONTH)
-    limit_nanos = models.BigIntegerField(help_text="Nano-US-dollars.")
+    tool = models.CharField(max_length=200, blank=True, help_text="Only calls of this tool count.")
+    model = models.CharField(max_length=200, blank=True, help_text="Only calls of this model count.")
+    unit = models.CharField(max_length=6, choices=Unit, default=Unit.USD)
+    limit_amount = models.BigIntegerField(help_text="Nano-US-dollars, or tokens.")
+    hard = models.BooleanField(default=True, help_text="No call takes it over its limit; else it only warns.")
+    when_short = models.CharField(max_length=10, choices=WhenShort, default=WhenShort.WAIT)
+    downgrade_to = models.CharField(
+        max_length=200, blank=True, help_text="The cheaper model that is offered."
+    )
     warn_at = models.JSONField(default=list, blank=True, help_text="Shares of the limit, in percent.")
+    generation = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Raised by each reset; accounts of earlier ones count no more."
+    )
 
     class Meta:
         constraints = [
             # Two, because SQLite cannot count nulls as equal.
             models.UniqueConstraint(
-                fields=["workspace", "scope", "window"],
+                fields=["workspace", "scope", "window", "tool", "model", "unit"],
                 condition=Q(agent__isnull=True),
                 name="one_budget_per_window",
             ),
             models.UniqueConstraint(
-                fields=["workspace", "agent", "scope", "window"],
+                fields=["workspace", "agent", "scope", "window", "tool", "model", "unit"],
                 condition=Q(agent__isnull=False),
                 name="one_budget_per_agent_and_window",
             ),
-            models.CheckConstraint(condition=Q(limit_nanos__gte=0), name="limit_not_negative"),
+            models.CheckConstraint(condition=Q(limit_amount__gte=0), name="limit_not_negative"),
             models.CheckConstraint(
                 condition=Q(scope="agent", agent__isnull=False) | ~Q(scope="agent"),
                 name="agent_budget_has_agent",
@@ -49,30 +70,35 @@ class Budget(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_scope_display()} per {self.window}"
+        of = "".join(f" of {name}" for name in (self.tool, self.model) if name)
+        tokens = " in tokens" if self.unit == self.Unit.TOKENS else ""
+        return f"{self.get_scope_display()} per {self.window}{of}{tokens}"
 
 
 class Account(models.Model):
-    """What was held and spent in one window of one budget (and, for a session budget, one session)."""
+    """What was held and spent in one window of one budget (and, for a session budget, one session), in the
+    budget's unit."""
 
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="accounts")
     key = models.CharField(
-        max_length=300, help_text="Start of the window, and the session where one is meant."
+        max_length=300, help_text="Start of the window; the session where one is meant; the reset, if any."
     )
-    limit_nanos = models.BigIntegerField()
-    spent_nanos = models.BigIntegerField(default=0)
-    held_nanos = models.BigIntegerField(default=0)
-    overage_nanos = models.BigIntegerField(default=0, help_text="Spent beyond the limit by settlement.")
+    limit_amount = models.BigIntegerField(help_text="The budget's limit, and what this window was raised by.")
+    raised = models.BigIntegerField(default=0, help_text="What approvals raised this window by.")
+    spent = models.BigIntegerField(default=0)
+    held = models.BigIntegerField(default=0)
+    overage = models.BigIntegerField(default=0, help_text="Spent beyond the limit by settlement.")
+    warned = models.PositiveSmallIntegerField(default=0, help_text="The highest share warned of, in percent.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["budget", "key"], name="one_account_per_window"),
             models.CheckConstraint(
-                condition=Q(spent_nanos__gte=0, held_nanos__gte=0, overage_nanos__gte=0),
+                condition=Q(spent__gte=0, held__gte=0, overage__gte=0, raised__gte=0),
                 name="amounts_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(limit_nanos__gte=F("spent_nanos") + F("held_nanos") - F("overage_nanos")),
+                condition=Q(limit_amount__gte=F("spent") + F("held") - F("overage")),
                 name="admission_never_over_limit",
             ),
         ]
@@ -82,7 +108,8 @@ class Account(models.Model):
 
 
 class Hold(models.Model):
-    """Money reserved for one allowed call over every account it counts against, until it is settled."""
+    """Money and tokens reserved for one allowed call over every account it counts against, and then what it was
+    charged. A charge keeps to whom it belongs and the price that it rests on."""
 
     class State(models.TextChoices):
         HELD = "held"
@@ -90,15 +117,78 @@ class Hold(models.Model):
         ASSUMED = "assumed", "charged in full because no outcome came"
         RELEASED = "released", "the call provably never started"
 
-    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+")
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="holds")
+    class Basis(models.TextChoices):
+        NONE = "", "Nothing was said"
+        DECLARED = "declared", "What the tool declares"
+        ESTIMATED = "estimated", "What the agent estimated"
+        PRICED = "priced", "Tokens at the model's price"
+        CEILING = "ceiling", "The ceiling price, since the price is not known"
+        REPORTED = "reported", "What the agent reported"
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="holds", db_index=False)
     decision = models.CharField(max_length=40, unique=True)
     accounts = models.JSONField(help_text="Primary keys of the accounts.")
+    tool = models.CharField(max_length=200, blank=True)
+    session = models.CharField(max_length=200, blank=True)
+    model = models.CharField(max_length=200, blank=True, help_text="As the agent named it.")
+    owner = models.ForeignKey(
+        User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    cost_center = models.CharField(max_length=100, blank=True)
     held_nanos = models.BigIntegerField()
     charged_nanos = models.BigIntegerField(null=True, blank=True)
+    held_tokens = models.BigIntegerField(default=0)
+    charged_tokens = models.BigIntegerField(null=True, blank=True)
+    basis = models.CharField(max_length=10, choices=Basis, blank=True, default=Basis.NONE)
+    price = models.CharField(
+        max_length=80,
+        blank=True,
+        help_text="The price that the charge rests on: its public id, or the list's version.",
+    )
+    usage = models.JSONField(null=True, blank=True, help_text="Tokens by kind, as reported or estimated.")
     state = models.CharField(max_length=8, choices=State, default=State.HELD)
     created = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        verbose_name = "charge"
+        indexes = [
+            models.Index(fields=["workspace", "created"], name="charge_by_time"),
+            models.Index(fields=["agent", "created"], name="charge_by_agent"),
+            models.Index(fields=["workspace"], condition=Q(state="held"), name="hold_in_flight"),
+        ]
+
     def __str__(self) -> str:
         return f"{self.decision}: {self.state}"
+
+
+class Price(models.Model):
+    """What a workspace pays for a model from a day on, in nano-US-dollars; it comes before the public price list.
+    The model ``*`` is the ceiling price of whatever has no other. Never changed: a later row takes its place."""
+
+    public_id = id_field("prc")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="prices")
+    model = models.CharField(
+        max_length=200, help_text="As agents name it, or * for whatever has no other price."
+    )
+    starts = models.DateField(help_text="The first day, in the workspace's time zone.")
+    input_nanos = models.BigIntegerField(null=True, blank=True, help_text="A million tokens read.")
+    output_nanos = models.BigIntegerField(null=True, blank=True, help_text="A million tokens written.")
+    cache_read_nanos = models.BigIntegerField(
+        null=True, blank=True, help_text="A million tokens read from the cache; empty is as read."
+    )
+    cache_write_nanos = models.BigIntegerField(
+        null=True, blank=True, help_text="A million tokens written to the cache; empty is as read."
+    )
+    call_nanos = models.BigIntegerField(null=True, blank=True, help_text="A call, besides its tokens.")
+    note = models.CharField(max_length=200, blank=True, help_text="Where it stands, such as the contract.")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "model", "starts"], name="one_price_per_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.starts}"

@@ -30,11 +30,11 @@ def book(hold: Hold, charge: int, state: Hold.State, now: datetime) -> Hold:
     held = hold.held_nanos if hold.state == Hold.State.HELD else 0
     earlier = hold.charged_nanos or 0
     for account in Account.objects.filter(pk__in=hold.accounts).order_by("pk"):
-        account.held_nanos -= held
-        account.spent_nanos += charge - earlier
-        over = account.spent_nanos + account.held_nanos - account.limit_nanos
-        account.overage_nanos = max(0, over)
-        account.save(update_fields=["held_nanos", "spent_nanos", "overage_nanos"])
+        account.held -= held
+        account.spent += charge - earlier
+        over = account.spent + account.held - account.limit_amount
+        account.overage = max(0, over)
+        account.save(update_fields=["held", "spent", "overage"])
     hold.state, hold.charged_nanos, hold.settled_at = state, charge, now
     hold.save(update_fields=["state", "charged_nanos", "settled_at"])
     return hold

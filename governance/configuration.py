@@ -129,7 +129,7 @@ def budgets_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
     rows = Budget.objects.filter(workspace=workspace).select_related("agent").order_by("pk")
     return {
         budget_name(row.agent.name if row.agent else None, row.scope == Budget.Scope.SESSION, row.window): {
-            "limit_usd": dollars(row.limit_nanos),
+            "limit_usd": dollars(row.limit_amount),
             "warn_at": row.warn_at,
         }
         for row in rows

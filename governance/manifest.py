@@ -85,7 +85,7 @@ class BudgetEntry:
     agent: Reference | None
     per_session: bool
     window: str
-    limit_nanos: int
+    limit_amount: int
     warn_at: list[int]
 
 

@@ -210,7 +210,7 @@ def read_budgets(manifest: Manifest, top: Fields) -> None:
             agent=agent,
             per_session=entry.flag("session") or False,
             window=entry.choice("window", Budget.Window.values, Budget.Window.EVER),
-            limit_nanos=entry.dollars("limit_usd"),
+            limit_amount=entry.dollars("limit_usd"),
             warn_at=percents(entry),
         )
         key = (agent.name if agent else None, budget.per_session, budget.window)

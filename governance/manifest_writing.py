@@ -167,7 +167,7 @@ def budgets_of(workspace: Workspace) -> list[dict[str, Any]]:
     rows = Budget.objects.filter(workspace=workspace).exclude(agent__standing=Standing.REVOKED)
     return [
         filled({"agent": row.agent.name if row.agent else None, "session": row.scope == Budget.Scope.SESSION})
-        | {"window": row.window, "limit_usd": dollars(row.limit_nanos)}
+        | {"window": row.window, "limit_usd": dollars(row.limit_amount)}
         | filled({"warn_at": row.warn_at})
         for row in rows.select_related("agent").order_by("pk")
     ]

@@ -33,6 +33,8 @@ class AgentMemory:
     seq: int = 0
     labels: dict[str, float] = field(default_factory=dict)
     sessions: list[float] = field(default_factory=list)
+    recent: list[list[Any]] = field(default_factory=list)
+    pace: dict[str, float] = field(default_factory=dict)
     changed: bool = False
 
 
@@ -70,12 +72,12 @@ class Memory:
         agents = list(dict.fromkeys(agent_id for agent_id, _ in pairs))
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT agent_id, seq, labels, sessions FROM governance_agentstate"
+                "SELECT agent_id, seq, labels, sessions, recent, pace FROM governance_agentstate"
                 f" WHERE agent_id IN ({marks(agents)})",
                 agents,
             )
-            for agent_id, seq, labels, sessions in cursor.fetchall():
-                self.agents[agent_id] = AgentMemory(agent_id, seq, decode(labels), decode(sessions))
+            for agent_id, seq, *texts in cursor.fetchall():
+                self.agents[agent_id] = AgentMemory(agent_id, seq, *map(decode, texts))
             cursor.execute(
                 "SELECT agent_id, name, labels, tools, calls, allowed, started FROM governance_session"
                 f" WHERE (agent_id, name) IN (VALUES {marks(pairs, '(%s, %s)')})",
@@ -162,8 +164,9 @@ class Memory:
         now = adapt(self.now)
         with connection.cursor() as cursor:
             agents = [agent for agent in self.agents.values() if agent.changed]
-            upsert(cursor, "governance_agentstate", "agent_id", "seq labels sessions",
-                   [(a.id, a.seq, text(a.labels), text(a.sessions)) for a in agents])  # fmt: skip
+            upsert(cursor, "governance_agentstate", "agent_id", "seq labels sessions recent pace",
+                   [(a.id, a.seq, text(a.labels), text(a.sessions), text(a.recent), text(a.pace))
+                    for a in agents])  # fmt: skip
             upsert(cursor, "governance_session", "agent_id name", "labels tools calls allowed started last_at",
                    [(s.agent_id, s.name, text(s.labels), text(s.tools), text(s.calls), s.allowed, s.started or now, now)
                     for s in self.sessions.values() if s.changed])  # fmt: skip

@@ -106,7 +106,7 @@ def budget(plan: Plan, agent: Agent, *, person: User) -> list[str]:
             f"${dollars(plan.daily_nanos)} a day."
         ]
     limits.set_budget(
-        plan.workspace, agent=agent, window="day", limit_nanos=plan.daily_nanos, actor=actor_of(person)
+        plan.workspace, agent=agent, window="day", limit_amount=plan.daily_nanos, actor=actor_of(person)
     )
     return []
 

@@ -285,7 +285,7 @@ def change_budgets(run: Run) -> None:
                 agent=agent,
                 per_session=entry.per_session,
                 window=entry.window,
-                limit_nanos=entry.limit_nanos,
+                limit_amount=entry.limit_amount,
                 warn_at=entry.warn_at,
                 actor=run.actor,
             )

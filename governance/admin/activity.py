@@ -136,8 +136,8 @@ def bars(agent: Agent, now: datetime) -> list[Bar]:
 def bar(budget: Any, start: str) -> Bar:
     """One budget; of one for each session only the limit can be told."""
     account = next((each for each in budget.running if each.key == start), Account())
-    limit = budget.limit_nanos
-    spent, held = account.spent_nanos, account.held_nanos
+    limit = budget.limit_amount
+    spent, held = account.spent, account.held
     return Bar(
         title=str(budget),
         address=budget.pk,

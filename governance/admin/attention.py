@@ -252,19 +252,19 @@ def spending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
         for zone in {workspace.timezone for workspace in workspaces}
         for window in Budget.Window.values
     }
-    used = F("spent_nanos") + F("held_nanos")
+    used = F("spent") + F("held")
     near = (
-        Account.objects.filter(key__in=starts, budget__workspace__in=workspaces, budget__limit_nanos__gt=0)
+        Account.objects.filter(key__in=starts, budget__workspace__in=workspaces, budget__limit_amount__gt=0)
         .exclude(budget__scope=Budget.Scope.SESSION)
         .annotate(used=used)
-        .filter(used__gte=F("budget__limit_nanos") / 100 * NEAR)
+        .filter(used__gte=F("budget__limit_amount") / 100 * NEAR)
         .select_related("budget__workspace", "budget__agent")
     )
     for account in near.order_by("-used")[: SHOWN * 4]:
         budget = account.budget
         if account.key == window_start(budget.window, now, budget.workspace.timezone):
-            left = max(0, budget.limit_nanos - account.used)
-            percent = account.used * 100 // budget.limit_nanos
+            left = max(0, budget.limit_amount - account.used)
+            percent = account.used * 100 // budget.limit_amount
             concern.rows.append(Spending(budget, percent, dollars(left)))
     concern.rows = sorted(concern.rows, key=lambda each: -each.percent)[:SHOWN]
     return concern

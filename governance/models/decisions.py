@@ -14,6 +14,10 @@ class AgentState(models.Model):
     seq = models.BigIntegerField(default=0, help_text="Decisions so far; the answer's agent_seq.")
     labels = models.JSONField(default=dict, help_text="Label → when a call that carries it was last allowed.")
     sessions = models.JSONField(default=list, help_text="When sessions were begun in the last hour.")
+    recent = models.JSONField(
+        default=list, help_text="Its latest calls in all sessions, newest last, for loops."
+    )
+    pace = models.JSONField(default=dict, help_text="What it usually costs an hour, and what it costs now.")
 
     def __str__(self) -> str:
         return f"state of {self.agent_id}"

@@ -57,7 +57,7 @@ ROLES = [role.value for role in Membership.Role]
 def addresses(cast: Cast) -> dict[str, Any]:
     """What stands in the addresses of acme's rows, one of each kind."""
     approval = approving.ask(cast.support_bot, [approving.requirement(cast.rita)])
-    budget = limits.set_budget(cast.acme, window="day", limit_nanos=10**9, actor=ACTOR).row
+    budget = limits.set_budget(cast.acme, window="day", limit_amount=10**9, actor=ACTOR).row
     rule = {"name": "No refunds", "tools": ["billing.refund"], "effect": "deny"}
     version = policies.replace(cast.acme, [rule], actor=ACTOR)
     return {

@@ -104,7 +104,7 @@ def judge_more(cast: Cast) -> None:
     used = edit(check(mailer, REFUND, edited | {"amount": 300}), cast.rita, edited)
     assert check(mailer, REFUND, edited, approval=used)["decision"] == "allow"
     check(mailer, REFUND, {"invoice": "no amount"})
-    limits.set_budget(cast.acme, agent=cast.report_bot, window="ever", limit_nanos=50, actor=ACTOR)
+    limits.set_budget(cast.acme, agent=cast.report_bot, window="ever", limit_amount=50, actor=ACTOR)
     check(reader, *READ, estimated_nanos=40)
     check(reader, *READ, estimated_nanos=40)
     check(reader, "mail.send", dict(MAIL[1]))

@@ -14,10 +14,10 @@ def test_a_budget_is_set_in_dollars_and_changed(cast: Cast) -> None:
     fields = {"workspace": cast.acme.pk, "scope": "agent", "agent": "report-bot", "window": "day"}
     press(client, "billing_budget_add", **fields, limit_usd="5.000000001", warnings="80, 50")
     budget = Budget.objects.get()
-    assert (budget.limit_nanos, budget.warn_at) == (5_000_000_001, [50, 80])
+    assert (budget.limit_amount, budget.warn_at) == (5_000_000_001, [50, 80])
     press(client, "billing_budget_change", budget.pk, limit_usd="1", warnings="")
     budget.refresh_from_db()
-    assert (budget.limit_nanos, budget.warn_at) == (10**9, [])
+    assert (budget.limit_amount, budget.warn_at) == (10**9, [])
     entry = latest(cast.acme)
     assert (entry.type, entry.actor) == ("billing.budget.changed", f"person:{cast.olga.public_id}")
     press(client, "billing_budget_delete", budget.pk, post="yes")
@@ -41,11 +41,11 @@ def test_a_budget_that_makes_no_sense_is_told_why(cast: Cast) -> None:
 
 
 def test_the_running_window_shows_what_is_held_and_spent(cast: Cast) -> None:
-    budget = limits.set_budget(cast.acme, window="day", limit_nanos=10 * 10**9, actor="system").row
+    budget = limits.set_budget(cast.acme, window="day", limit_amount=10 * 10**9, actor="system").row
     today = window_start("day", timezone.now(), cast.acme.timezone)
-    shares = {"budget": budget, "limit_nanos": budget.limit_nanos}
-    Account.objects.create(key=today, spent_nanos=3_250_000_000, held_nanos=1_500_000_000, **shares)
-    Account.objects.create(key="2001-01-01", spent_nanos=7_770_000_000, **shares)
+    shares = {"budget": budget, "limit_amount": budget.limit_amount}
+    Account.objects.create(key=today, spent=3_250_000_000, held=1_500_000_000, **shares)
+    Account.objects.create(key="2001-01-01", spent=7_770_000_000, **shares)
     shown = page(enter(cast.otto), "billing_budget_changelist")
     assert all(amount in shown for amount in ("3.25", "1.50", "5.25"))
     assert "7.77" not in shown
@@ -53,9 +53,9 @@ def test_the_running_window_shows_what_is_held_and_spent(cast: Cast) -> None:
 
 def test_the_list_costs_the_same_whatever_there_is(cast: Cast) -> None:
     client = enter(cast.olga)
-    limits.set_budget(cast.acme, window="day", limit_nanos=1, actor="system")
+    limits.set_budget(cast.acme, window="day", limit_amount=1, actor="system")
     listed = queries(client, "billing_budget_changelist")
     for agent in (cast.report_bot, cast.support_bot):
         for window in Budget.Window.values:
-            limits.set_budget(cast.acme, agent=agent, window=window, limit_nanos=1, actor="system")
+            limits.set_budget(cast.acme, agent=agent, window=window, limit_amount=1, actor="system")
     assert queries(client, "billing_budget_changelist") == listed

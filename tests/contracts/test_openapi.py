@@ -93,7 +93,7 @@ def test_the_longest_wait_is_as_documented() -> None:
 
 
 def test_decisions_fit(policy: None, support: Bot, cast: Cast) -> None:
-    limits.set_budget(cast.acme, agent=cast.support_bot, window="day", limit_nanos=5 * 10**9, actor=ACTOR)
+    limits.set_budget(cast.acme, agent=cast.support_bot, window="day", limit_amount=5 * 10**9, actor=ACTOR)
     report = {"path": "/srv/reports/q3.csv"}
     answers = {
         "allowed": asked(support, "files.read", report, estimated_cost_usd="0.02", session="s", call_id="c"),

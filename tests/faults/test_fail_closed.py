@@ -126,7 +126,7 @@ def gate(transactional_db: None, cast: Cast) -> Iterator[Gate]:
     """acme with rules and a budget; what its committers send is watched."""
     version = policies.draft(cast.acme, [*RULES[:2], MANY], actor="system")
     policies.publish(version, actor="system")
-    limits.set_budget(cast.acme, window="day", limit_nanos=100 * 10**9, actor="system")
+    limits.set_budget(cast.acme, window="day", limit_amount=100 * 10**9, actor="system")
     admission.stop()
     snapshot.forget()
     known.forget()

@@ -252,7 +252,7 @@ def test_a_call_that_was_approved_in_advance_runs(installation: Installation, ga
         "UPDATE workspaces_agent SET standing = 'active'",
         "INSERT INTO workspaces_toolgrant (group_id) VALUES (1)",
         "UPDATE governance_policyversion SET status = 'in_force'",
-        "UPDATE billing_budget SET limit_nanos = 0",
+        "UPDATE billing_budget SET limit_amount = 0",
         "CREATE TABLE mine (id integer)",
     ],
 )

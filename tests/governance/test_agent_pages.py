@@ -137,9 +137,9 @@ def test_denials_sessions_and_last_uses_are_told(cast: Cast) -> None:
 
 def test_budgets_are_bars_of_what_was_spent_and_held(cast: Cast) -> None:
     budget = limits.set_budget(
-        cast.acme, agent=cast.report_bot, window="ever", limit_nanos=10 * 10**9, actor="system"
+        cast.acme, agent=cast.report_bot, window="ever", limit_amount=10 * 10**9, actor="system"
     ).row
-    budget.accounts.create(key="ever", limit_nanos=10 * 10**9, spent_nanos=7 * 10**9, held_nanos=10**9)
+    budget.accounts.create(key="ever", limit_amount=10 * 10**9, spent=7 * 10**9, held=10**9)
     shown = page(enter(cast.otto), "workspaces_agent_change", cast.report_bot.pk)
     assert "Spent $7.00, held $1.00, of $10.00" in shown
     assert '<span class="portal-badge warning">$2.00 left</span>' in shown

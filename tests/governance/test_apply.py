@@ -148,8 +148,8 @@ def test_every_section_is_made_what_the_file_says(apply: Apply, keys: Path) -> N
     in_force = policies.in_force(workspace)
     assert in_force is not None
     assert [rule["name"] for rule in in_force.content] == ["Refunds above 100 need finance"]
-    budgets = Budget.objects.order_by("limit_nanos").values_list(
-        "scope", "agent__name", "window", "limit_nanos", "warn_at"
+    budgets = Budget.objects.order_by("limit_amount").values_list(
+        "scope", "agent__name", "window", "limit_amount", "warn_at"
     )
     assert list(budgets) == [
         ("session", "bot", "ever", 1_500_000_000, []),

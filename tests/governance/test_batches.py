@@ -62,7 +62,7 @@ def twin(cast: Cast, number: int) -> Caller:
         cast.acme, f"twin-{number}", owner=cast.olga, labels=["customer-facing"], actor="system"
     )
     agents.set_agent_roles(bot, dict.fromkeys(cast.roles.values()), actor="system")
-    limits.set_budget(cast.acme, agent=bot, window="ever", limit_nanos=160, actor="system")
+    limits.set_budget(cast.acme, agent=bot, window="ever", limit_amount=160, actor="system")
     _, text = agents.create_key(bot, actor="system")
     return Caller(cast.acme.log_id, bot.pk, text[4:12], key_digest(text))
 

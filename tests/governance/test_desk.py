@@ -63,9 +63,9 @@ def fill(cast: Cast) -> None:
         expires_at=timezone.now() + timedelta(days=5),
         actor="system",
     )
-    budget = limits.set_budget(cast.acme, agent=None, window="day", limit_nanos=10**9, actor="system").row
+    budget = limits.set_budget(cast.acme, agent=None, window="day", limit_amount=10**9, actor="system").row
     start = window_start("day", timezone.now(), cast.acme.timezone)
-    Account.objects.create(budget=budget, key=start, limit_nanos=10**9, spent_nanos=9 * 10**8)
+    Account.objects.create(budget=budget, key=start, limit_amount=10**9, spent=9 * 10**8)
 
 
 def titles(shown: str) -> list[str]:

@@ -67,7 +67,7 @@ def test_what_people_did_in_the_portal_is_in_it(cast: Cast) -> None:
     web = cast.resources["web"]
     access.grant(cast.support_bot, permission="read", obj=web, expires_at=end, actor=ACTOR)
     agents.set_agent_roles(cast.report_bot, {cast.roles["support"]: end}, actor=ACTOR)
-    limits.set_budget(cast.acme, per_session=True, window="ever", limit_nanos=1, actor=ACTOR)
+    limits.set_budget(cast.acme, per_session=True, window="ever", limit_amount=1, actor=ACTOR)
     text = export("acme")
     assert changes(text) == []
     assert 'limit_usd: "0.000000001"' in text
@@ -84,7 +84,7 @@ def test_odd_texts_come_back_as_they_were(cast: Cast, odd: str) -> None:
 
 
 def test_agents_that_are_history_are_not_in_it(cast: Cast) -> None:
-    limits.set_budget(cast.acme, agent=cast.report_bot, window="day", limit_nanos=1, actor=ACTOR)
+    limits.set_budget(cast.acme, agent=cast.report_bot, window="day", limit_amount=1, actor=ACTOR)
     containment.set_standing(cast.report_bot, "revoked", reason="Gone.", actor="cli:test", person=None)
     text = export("acme")
     assert "report-bot" not in text

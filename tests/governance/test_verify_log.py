@@ -81,9 +81,9 @@ def history(cast: Cast) -> Cast:
 def live(cast: Cast, rounds: int) -> Cast:
     """Entries of every kind: configuration, decisions, approvals, outcomes and containment."""
     policies.publish(policies.draft(cast.acme, RULES, actor=ACTOR), actor=ACTOR)
-    limits.set_budget(cast.acme, window="month", limit_nanos=10**12, warn_at=[50], actor=ACTOR)
+    limits.set_budget(cast.acme, window="month", limit_amount=10**12, warn_at=[50], actor=ACTOR)
     limits.remove_budget(
-        limits.set_budget(cast.acme, agent=cast.report_bot, window="day", limit_nanos=5, actor=ACTOR).row,
+        limits.set_budget(cast.acme, agent=cast.report_bot, window="day", limit_amount=5, actor=ACTOR).row,
         actor=ACTOR,
     )
     reader = caller(cast.report_bot, cast.report_bot_key)

@@ -184,7 +184,7 @@ def furnish(side: Side, word: str) -> None:
     group = people.set_reviewer_group(place, name=f"{word}-group", people=[side.everyone], actor=ACTOR).row
     named = catalog.set_list(place, name=f"{word}_list", members=[word], actor=ACTOR).row
     budget = limits.set_budget(
-        place, agent=side.fleet[0], window="day", limit_nanos=10**9, warn_at=[80], actor=ACTOR
+        place, agent=side.fleet[0], window="day", limit_amount=10**9, warn_at=[80], actor=ACTOR
     ).row
     rules = [
         {

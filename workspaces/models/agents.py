@@ -47,6 +47,12 @@ class Agent(models.Model):
     most_waiting = models.PositiveIntegerField(
         null=True, blank=True, help_text="Calls that may wait for people at once; empty is 20."
     )
+    cost_center = models.CharField(
+        max_length=100, blank=True, help_text="Whose accounts its calls are booked to."
+    )
+    loop_limits = models.JSONField(
+        default=dict, blank=True, help_text="What of loops differs from the defaults, by name."
+    )
     callback_url = models.CharField(
         max_length=2000, blank=True, help_text="Where it is told what became of its approvals."
     )

@@ -32,6 +32,10 @@ class Tool(models.Model):
     cost_nanos = models.BigIntegerField(
         null=True, blank=True, help_text="Declared cost of a call, nano-US-dollars."
     )
+    metered = models.BooleanField(
+        default=False,
+        help_text="A call costs money, and how much is not known before unless the cost is declared.",
+    )
     trust_reports = models.BooleanField(default=False, help_text="A reported cost may lower a charge.")
 
     class Meta:

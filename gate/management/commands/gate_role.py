@@ -97,7 +97,7 @@ MAY_UPDATE: dict[str, tuple[str, ...]] = {
     "governance.ApprovalLink": ("waiting",),
     "governance.StandingUse": ("count", "last_at"),
     "governance.Overflow": ("count", "since", "last_at"),
-    "billing.Account": ("limit_nanos", "spent_nanos", "held_nanos", "overage_nanos"),
+    "billing.Account": ("limit_amount", "spent", "held", "overage"),
     "billing.Hold": ("state", "charged_nanos", "settled_at"),
 }
 # INSERT … RETURNING reads what it returns: the key, nothing else.
