@@ -9,7 +9,7 @@ from audit.api.document import Document, browse
 from audit.api.entries import Entries, Facets, Logs, OneEntry
 from audit.api.proofs import Consistency, EntryProof, LogCheckpoint
 from audit.api.views import NothingHere
-from billing.api import Budgets, OneBudget
+from billing.api import budgets
 from governance.api import (
     absences,
     access,
@@ -150,8 +150,8 @@ urlpatterns = [
     at(f"{WORKSPACE}/decisions", decisions.Decisions),
     at(DECISION, decisions.OneDecision),
     at(f"{DECISION}/content", decisions.DecisionContent),
-    at(f"{WORKSPACE}/budgets", Budgets),
-    at(f"{WORKSPACE}/budgets/<str:budget>", OneBudget),
+    at(f"{WORKSPACE}/budgets", budgets.Budgets),
+    at(f"{WORKSPACE}/budgets/<str:budget>", budgets.OneBudget),
     at(f"{WORKSPACE}/containment", containment.WorkspaceContainment),
     at(f"{WORKSPACE}/pulse", overview.WorkspacePulse),
     at(f"{WORKSPACE}/insights", insights.WorkspaceInsights),

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.api.problems import Exact
-from billing.api import DollarsField
+from billing.api.fields import DollarsField
 from governance import observed, policies
 from governance.onboarding import Plan, found
 from workspaces import allowances

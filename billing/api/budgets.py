@@ -1,14 +1,12 @@
 """Budgets in the portal's API, with what is held and spent in the window that runs."""
 
-import re
-from decimal import Decimal
 from typing import Any
 
 import django_filters
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.mixins import CreateModelMixin
 from rest_framework.request import Request
@@ -17,31 +15,13 @@ from rest_framework.response import Response
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from billing import limits
-from billing.budgets import NANOS, dollars, window_start
+from billing.api.fields import DollarsField
+from billing.budgets import dollars, window_start
 from billing.models import Account, Budget
 from workspaces.api.views import VIEW, WorkspaceView, found
 from workspaces.models import Agent
 
 MANAGE = "manage_budgets"
-AMOUNT = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-
-
-@extend_schema_field({"type": "string", "pattern": f"^{AMOUNT}$"})
-class DollarsField(serializers.CharField):
-    """Nano-US-dollars as a decimal string of dollars."""
-
-    default_error_messages = {
-        "amount": "A decimal string of US dollars such as 5.00, with at most nine decimals."
-    }
-
-    def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if not re.fullmatch(AMOUNT, text):
-            self.fail("amount")
-        return int(Decimal(text) * NANOS)
-
-    def to_representation(self, value: Any) -> Any:
-        return dollars(value)
 
 
 class BudgetChange(Exact):

@@ -1,0 +1,5 @@
+"""Pages of what things cost, and of what they may cost."""
+
+from billing.admin import budgets
+
+__all__ = ["budgets"]

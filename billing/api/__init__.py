@@ -1,0 +1,1 @@
+"""The portal's JSON API: budgets, and what is spent."""
