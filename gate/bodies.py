@@ -30,14 +30,18 @@ OUTCOME_FIELDS: Fields = {
     "summary": (str, 4000),
     "changes": (list, 0),
     "cost_usd": (str, 40),
+    "model": (str, 200),
+    "usage": (dict, 0),
+    "result": (str, 128),
+    "error": (str, 200),
 }
 CANCEL_FIELDS: Fields = {"reason": (str, 2000)}
 REPLY_FIELDS: Fields = {"text": (str, 2000)}
 ACCESS_FIELDS: Fields = {
     "tool": (str, 200), "resource": (str, 4000), "action": (str, 20), "reason": (str, 2000), "hours": (int, 0),
 }  # fmt: skip
-FREE = ("reason", "summary", "text")  # what is prose may have several lines
-NAMED = ("tool", "session", "call_id", "on_behalf_of")
+FREE = ("reason", "summary", "text", "error")  # what is prose may have several lines
+NAMED = ("tool", "session", "call_id", "on_behalf_of", "model")
 SHORTEST_SECRET = 14  # characters; a card's number
 STATUSES = ("running", "succeeded", "failed", "skipped")
 NAMES = {
@@ -47,9 +51,11 @@ NAMES = {
     bool: "true or false",
     int: "a whole number",
 }
-AMOUNT = re.compile(r"\d{1,6}(\.\d{1,9})?")  # as nano-dollars it fits a JSON number
+AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?")  # as nano-dollars it fits a JSON number
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NANOS = 10**9
+TOKEN_KINDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+MOST_TOKENS = 10**12
 
 
 class Refused(Exception):
@@ -98,9 +104,23 @@ def nanos(text: str, field: str) -> int:
         raise Refused(
             400,
             "invalid_field",
-            f'The field {field!r} is a decimal string such as "0.02", below a million, with at most nine decimals.',
+            f'The field {field!r} is a decimal string of US dollars such as "0.02", below a million, with at most nine'
+            " decimals.",
         )
     return int(Decimal(text) * NANOS)
+
+
+def parse_usage(usage: Mapping[str, Any], field: str) -> dict[str, int]:
+    """Tokens by kind, each whole and at most 10**12. Raises Refused."""
+    for kind, count in usage.items():
+        if kind not in TOKEN_KINDS:
+            kinds = ", ".join(TOKEN_KINDS)
+            raise Refused(400, "unknown_field", f"The field {field!r} has {kinds} and nothing else.")
+        if type(count) is not int or not 0 <= count <= MOST_TOKENS:
+            raise Refused(
+                400, "invalid_field", f"The member {kind!r} of {field!r} is a whole number from 0 to 10^12."
+            )
+    return dict(usage)
 
 
 def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
@@ -184,16 +204,22 @@ def refuse_secret_key(key: str) -> None:
 def parse_outcome(raw: bytes, caller: Caller, decision: str) -> OutcomeReport:
     """An outcome report. Raises Refused."""
     body = parse_fields(raw, OUTCOME_FIELDS)
+    refuse_secret_names(body)
     if body.get("status") not in STATUSES:
         raise Refused(400, "invalid_field", f"The field 'status' must be one of {', '.join(STATUSES)}.")
     cost = body.get("cost_usd")
-    told = {name: kept(body[name]) for name in ("summary", "changes") if body.get(name)}
+    usage = body.get("usage")
+    told = {name: kept(body[name]) for name in ("summary", "changes", "result", "error") if body.get(name)}
     return OutcomeReport(
         caller=caller,
         decision=decision,
         status=body["status"],
         told=told,
         cost_nanos=nanos(cost, "cost_usd") if cost is not None else None,
+        model=body.get("model", ""),
+        usage=parse_usage(usage, "usage") if usage is not None else None,
+        result=body.get("result", ""),
+        error=body.get("error", ""),
     )
 
 

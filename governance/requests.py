@@ -59,14 +59,18 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReport:
-    """What became of an allowed call. ``told`` is its summary and its changes as the log keeps them, and ``cost_nanos``
-    what it really cost."""
+    """What became of an allowed call. ``told`` is what the log keeps of it sealed, ``cost_nanos`` what it really cost,
+    ``usage`` the tokens by kind that it used of ``model``; ``result`` is a digest of what the tool returned."""
 
     caller: Caller
     decision: str
     status: str
     told: dict[str, Encoded] = field(default_factory=dict)
     cost_nanos: int | None = None
+    model: str = ""
+    usage: dict[str, int] | None = None
+    result: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
