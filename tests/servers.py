@@ -2,6 +2,9 @@
 
 A program that is not installed skips the test that asks for it. With COUNTERSIGN_REQUIRE_SERVICES=1, as in
 continuous integration, such a skip is a failure, so that a missing program never looks like a passing suite.
+
+What takes long is skipped too, unless THOROUGH=1, as in continuous integration: tests that are marked so, and of the
+tests of faults and walks that run on both databases, PostgreSQL's turn.
 """
 
 import os
@@ -23,18 +26,24 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from bench.servers import free_port as free_port
 
 REQUIRE = "COUNTERSIGN_REQUIRE_SERVICES"
+THOROUGH = "THOROUGH"
+TWICE = ("faults", "stateful")  # folders whose tests run on SQLite and once more on PostgreSQL
 SERVICE_MARKERS = ("service", "postgres", "browser")
 FIXTURE_MARKERS = {"postgres_server": "postgres", "chromium": "browser"}
 POSTGRES_LEAST = 15
+TAKES_LONG = "takes long: THOROUGH=1 runs it"
 PATIENCE = 30.0  # seconds for a server to come up, on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by the servers that it asks for, so that no test can forget its marker."""
+    """Mark every test by the servers that it asks for, so that no test can forget its marker; skip what takes long."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if marker := FIXTURE_MARKERS.get(fixture):
                 item.add_marker(marker)
+        second_turn = item.get_closest_marker("postgres") and item.path.parent.name in TWICE
+        if item.get_closest_marker("thorough") or second_turn:
+            item.add_marker(pytest.mark.skipif(f"os.environ.get('{THOROUGH}') != '1'", reason=TAKES_LONG))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,6 +56,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         and not hasattr(report, "wasxfail")
         and needs_service
         and os.environ.get(REQUIRE) == "1"
+        and TAKES_LONG not in str(report.longrepr)
     ):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"

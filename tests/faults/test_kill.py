@@ -48,6 +48,7 @@ def test_nothing_is_allowed_after_the_kill(scene: Scene) -> None:
     assert_killed(scene, "acme-0", scene.kill)
 
 
+@pytest.mark.thorough
 def test_nothing_is_allowed_after_the_kill_with_ten_thousand_pending(scene: Scene) -> None:
     crowd(scene.world, scene.gates[0], "support-bot")
     (count,) = scene.world.execute("SELECT count(*) FROM governance_approval WHERE status = 'pending'")

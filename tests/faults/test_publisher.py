@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pytest
+
 from tests.faults.processes import Installation
 from tests.servers import wait_until
 
@@ -89,6 +91,7 @@ def test_neither_a_mail_server_that_hangs_nor_a_kill_keeps_anything_from_being_s
     everything_is_signed(installation)
 
 
+@pytest.mark.thorough
 def test_two_publishers_sign_one_history(installation: Installation) -> None:
     """The other one on another volume, with a copy of the first one's files as of now."""
     other = installation.folder / "other-keys"

@@ -99,6 +99,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[int], tuple[subprocess.Popen[str
         process.wait()
 
 
+@pytest.mark.thorough
 def test_the_portal_stays_open_and_keeps_its_data(
     serve: Callable[..., tuple[subprocess.Popen[str], str]],
 ) -> None:

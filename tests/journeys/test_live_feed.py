@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import expect, sync_playwright
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -45,6 +46,7 @@ def hear_out(socket: ClientConnection) -> tuple[list[dict[str, Any]], int | None
             return entries, end.rcvd.code if end.rcvd else None
 
 
+@pytest.mark.thorough
 def test_a_killed_server_loses_nothing_and_repeats_nothing(portal: Portal) -> None:
     browser = portal.sign_in("olga")
     heard: list[int] = []
