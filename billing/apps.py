@@ -7,6 +7,8 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        from billing import kinds
+        from audit import owed
+        from billing import counting, kinds
 
         kinds.register()
+        owed.periodic(counting.count_new)

@@ -107,6 +107,22 @@ class Account(models.Model):
         return f"{self.budget_id} {self.key}"
 
 
+# Charges of which the sums of days know nothing yet, or something else, whoever changed them. It has no values that a
+# statement would have to name, so that both databases see that the index serves the query.
+UNCOUNTED = Q(settled_at__isnull=False) & (
+    Q(counted_day__isnull=True)
+    | Q(charged_nanos__lt=F("counted_nanos"))
+    | Q(charged_nanos__gt=F("counted_nanos"))
+    | Q(charged_nanos__isnull=True, counted_nanos__isnull=False)
+    | Q(charged_nanos__isnull=False, counted_nanos__isnull=True)
+    | Q(charged_tokens__lt=F("counted_tokens"))
+    | Q(charged_tokens__gt=F("counted_tokens"))
+    | Q(charged_tokens__isnull=True, counted_tokens__isnull=False)
+    | Q(charged_tokens__isnull=False, counted_tokens__isnull=True)
+    | ~Q(model=F("counted_model"))
+)
+
+
 class Hold(models.Model):
     """Money and tokens reserved for one allowed call over every account it counts against, and then what it was
     charged. A charge keeps to whom it belongs and the price that it rests on."""
@@ -150,6 +166,11 @@ class Hold(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.HELD)
     created = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
+    # What the sums of days have of it; the worker writes these, and nobody else.
+    counted_day = models.DateField(null=True, blank=True, editable=False)
+    counted_nanos = models.BigIntegerField(null=True, blank=True, editable=False)
+    counted_tokens = models.BigIntegerField(null=True, blank=True, editable=False)
+    counted_model = models.CharField(max_length=200, blank=True, db_default="", editable=False)
 
     class Meta:
         verbose_name = "charge"
@@ -157,10 +178,49 @@ class Hold(models.Model):
             models.Index(fields=["workspace", "created"], name="charge_by_time"),
             models.Index(fields=["agent", "created"], name="charge_by_agent"),
             models.Index(fields=["workspace"], condition=Q(state="held"), name="hold_in_flight"),
+            models.Index(fields=["workspace"], condition=UNCOUNTED, name="charge_uncounted"),
         ]
 
     def __str__(self) -> str:
         return f"{self.decision}: {self.state}"
+
+
+class SpendDay(models.Model):
+    """What was charged for the calls that were allowed on one day of the workspace's calendar, by one value of one
+    dimension; by nothing, it is the day's sum. Written by the worker out of charges, and no evidence."""
+
+    class Dimension(models.TextChoices):
+        ALL = "", "Everything"
+        AGENT = "agent", "Agent"
+        OWNER = "owner", "Owner"
+        TOOL = "tool", "Tool"
+        SESSION = "session", "Session"
+        MODEL = "model", "Model"
+        COST_CENTER = "cost_center", "Cost center"
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="+", db_index=False)
+    dimension = models.CharField(max_length=11, choices=Dimension, blank=True)
+    day = models.DateField()
+    value = models.CharField(
+        max_length=230,
+        blank=True,
+        help_text="The key of an agent or owner; agent|session; else the name. Empty is none.",
+    )
+    nanos = models.BigIntegerField(default=0)
+    tokens = models.BigIntegerField(default=0)
+    calls = models.BigIntegerField(default=0)
+    unpriced = models.BigIntegerField(default=0, help_text="Calls whose price is not known.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "dimension", "day", "value"], name="one_sum_per_day_and_value"
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "dimension", "value", "day"], name="sum_by_value")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.dimension} {self.value}"
 
 
 class Price(models.Model):
