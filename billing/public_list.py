@@ -1,0 +1,147 @@
+"""The public price list: the data bundled with genai-prices, which is never updated from the network.
+
+The package takes 0.3 s to import, so it is imported when a model is first named; ``warm`` does it ahead, outside
+locks. What a model costs on a day is worked out once.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from billing.rates import ModelPrice, Tier
+
+if TYPE_CHECKING:
+    from genai_prices import types
+    from genai_prices.data_snapshot import DataSnapshot
+
+NANOS = 10**9
+PREFIX = re.compile(r"([A-Za-z0-9_-]+)[:/](.+)", re.DOTALL)
+LONGEST = 200
+# Columns of the list in the order of rates.KINDS.
+COLUMNS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+CALLS = "requests_kcount"
+
+
+def warm() -> None:
+    """Import the list, so that nobody waits for it later."""
+    listed()
+
+
+@lru_cache(maxsize=1)
+def listed() -> "DataSnapshot":
+    """The bundled list."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot()
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """What charges keep as their price: ``genai-prices 0.2.3``."""
+    from genai_prices import __version__
+
+    return f"genai-prices {__version__}"
+
+
+@lru_cache(maxsize=8192)
+def price_of(model: str, on: date) -> ModelPrice | None:
+    """What the list says of a model on a day; None where it does not know it by its tokens or calls."""
+    found = find(model)
+    return compiled(found[0], found[1], on) if found else None
+
+
+def find(model: str) -> "tuple[types.Provider, types.ModelInfo] | None":
+    """The provider and model meant by ``provider:model``, ``provider/model`` or a plain name. A prefix that is no
+    provider's name is somebody else, whose price nobody knows."""
+    if not model or len(model) > LONGEST:
+        return None
+    from genai_prices.data_snapshot import find_provider_by_id
+
+    prefixed = PREFIX.fullmatch(model)
+    provider = find_provider_by_id(listed().providers, prefixed[1]) if prefixed else None
+    try:
+        if prefixed and provider:
+            return listed().find_provider_model(prefixed[2], provider, None, None)
+        found = listed().find_provider_model(model, None, None, None)
+    except LookupError:
+        return None
+    told = found[0].model_match
+    foreign = bool(prefixed and told and told.is_match(prefixed[2].lower()))
+    return None if foreign else found
+
+
+def compiled(provider: "types.Provider", model: "types.ModelInfo", on: date) -> ModelPrice | None:
+    """A listed model's price on a day. Where it changes with the time of day, the dearest rates count."""
+    priced = [single(price) for price in in_force(model, on)]
+    known = [price for price in priced if not price.says_nothing]
+    if not known:
+        return None
+    return ModelPrice(
+        version(),
+        dearest(price.input for price in known),
+        dearest(price.output for price in known),
+        dearest(price.cache_read for price in known),
+        dearest(price.cache_write for price in known),
+        dearest(price.call for price in known),
+        tiers=max((price.tiers for price in known), key=len),
+        source=f"{provider.id}:{model.id}",
+    )
+
+
+def in_force(model: "types.ModelInfo", on: date) -> "list[types.ModelPrice]":
+    """The price of the day, and those that take its place at some time of it. The list's later prices come before
+    earlier ones; before the first known day the first counts."""
+    from genai_prices.types import ModelPrice as Listed
+    from genai_prices.types import TimeOfDateConstraint
+
+    if isinstance(model.prices, Listed):
+        return [model.prices]
+    found = []
+    for price in reversed(model.prices):
+        if isinstance(price.constraint, TimeOfDateConstraint):
+            found.append(price.prices)
+        elif price.constraint is None or price.constraint.active(datetime.combine(on, time())):
+            return [*found, price.prices]
+    return [*found, model.prices[0].prices]
+
+
+def single(price: "types.ModelPrice") -> ModelPrice:
+    """One listed price with its tiers."""
+    from genai_prices.types import TieredPrices
+
+    values = [getattr(price, column) for column in COLUMNS]
+    starts = {t.start for value in values if isinstance(value, TieredPrices) for t in value.tiers}
+    calls = getattr(price, CALLS)
+    return ModelPrice(
+        version(),
+        *(rate_at(value, 0) for value in values),
+        call=nanos(calls / 1000) if isinstance(calls, Decimal) else None,
+        tiers=tuple(
+            Tier(start, *(rate_at(value, start + 1) for value in values)) for start in sorted(starts)
+        ),
+    )
+
+
+def rate_at(value: "Decimal | types.TieredPrices | None", read: int) -> int | None:
+    """The rate of a request that reads so many tokens."""
+    if value is None or isinstance(value, Decimal):
+        return None if value is None else nanos(value)
+    price = value.base
+    for tier in value.tiers:
+        if read > tier.start:
+            price = tier.price
+    return nanos(price)
+
+
+def nanos(dollars: Decimal) -> int:
+    """Nano-dollars, rounded up. The list holds a few sums of floats (0.18000000000000002), so what stands behind the
+    twelfth decimal is none of its meaning."""
+    return int((dollars.quantize(Decimal("1e-12")) * NANOS).to_integral_value(ROUND_CEILING))
+
+
+def dearest(rates: Iterable[int | None]) -> int | None:
+    """The highest known rate."""
+    return max((rate for rate in rates if rate is not None), default=None)
