@@ -5,7 +5,10 @@ from billing.models import Budget
 
 SENTENCES = {
     "billing.budget.changed": "{actor} changed a budget.",
+    "billing.budget.reset": "{actor} reset a budget; it begins anew with nothing spent.",
     "billing.budget.removed": "{actor} removed a budget.",
+    "billing.budget.warned": "A budget of {agent} gives warning: {outcome}.",
+    "billing.spend.exported": "{actor} took along what was spent.",
 }
 
 

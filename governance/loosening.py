@@ -19,6 +19,8 @@ def loosened(before: ToolDeclaration, after: ToolDeclaration) -> list[str]:
         fields.append("sensitive")
     if after.trust_reports and not before.trust_reports:
         fields.append("trust_reports")
+    if before.metered and not after.metered:
+        fields.append("metered")
     if (after.cost_nanos or 0) < (before.cost_nanos or 0):
         fields.append("cost_usd")
     return ["resource" if field == "templates" else field for field in fields]

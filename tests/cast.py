@@ -61,6 +61,7 @@ def declare(
         default_scheme=default_scheme,
         sensitive=sensitive,
         cost_nanos=None,
+        metered=False,
         trust_reports=False,
     )
 

@@ -47,6 +47,7 @@ def columns(declaration: ToolDeclaration) -> dict[str, Any]:
         "default_scheme": declaration.default_scheme or "",
         "sensitive": list(declaration.sensitive),
         "cost_nanos": declaration.cost_nanos,
+        "metered": declaration.metered,
         "trust_reports": declaration.trust_reports,
     }
 

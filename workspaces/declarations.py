@@ -1,7 +1,7 @@
 """What a tool declares of itself, as values, and the reading of its written form.
 
 The written form is that of a workspace file: the keys `name`, `action`, `risk`, `reversible`, `labels`,
-`schema`, `resource`, `default_scheme`, `sensitive`, `cost_usd` and `trust_reports`. `parse_declaration`
+`schema`, `resource`, `default_scheme`, `sensitive`, `cost_usd`, `metered` and `trust_reports`. `parse_declaration`
 reads it and `ToolDeclaration.as_dict` writes it, so that a declaration can be stored, hashed and rebuilt.
 """
 
@@ -78,7 +78,8 @@ class ResourceTemplate:
 
 @dataclass(frozen=True, slots=True)
 class ToolDeclaration:
-    """A tool as declared. `sensitive` are JSON pointers; `cost_nanos` is nano-US-dollars a call."""
+    """A tool as declared. `sensitive` are JSON pointers; `cost_nanos` is nano-US-dollars a call; a `metered` call costs
+    money, and without a declared cost nobody knows before how much."""
 
     name: str
     action: Action
@@ -90,6 +91,7 @@ class ToolDeclaration:
     default_scheme: str | None = None
     sensitive: tuple[str, ...] = ()
     cost_nanos: int | None = None
+    metered: bool = False
     trust_reports: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class ToolDeclaration:
             "default_scheme": self.default_scheme,
             "sensitive": list(self.sensitive),
             "cost_usd": None if self.cost_nanos is None else _dollars(self.cost_nanos),
+            "metered": self.metered,
             "trust_reports": self.trust_reports,
         }
 
@@ -160,6 +163,7 @@ class _Reading:
             default_scheme=default_scheme,
             sensitive=self._sensitive(document),
             cost_nanos=self._cost(),
+            metered=self._boolean("metered", default=False),
             trust_reports=self._boolean("trust_reports", default=False),
         )
         return None if self.problems else declaration

@@ -337,7 +337,7 @@ def test_keys_are_written_for_their_owner_alone_and_work(apply: Apply, keys: Pat
 
 def test_new_agents_need_a_place_for_their_keys(refused: Callable[..., list[str]]) -> None:
     problems = refused(FULL)
-    assert [problem.split(": ")[0] for problem in problems] == ["35:11", "48:12"]
+    assert [problem.split(": ")[0] for problem in problems] == ["36:11", "49:12"]
     assert "--keys FILE" in problems[0]
 
 
@@ -477,6 +477,7 @@ def test_with_two_people_a_new_workspaces_policy_is_a_draft_too(apply: Apply, ke
         ("reversible: false", "reversible: true", "reversible"),
         ('sensitive: ["/card"]', "sensitive: []", "sensitive"),
         ('cost_usd: "0.02"', 'cost_usd: "0.01"', "cost_usd"),
+        ("metered: true", "metered: false", "metered"),
         ("risk: high", "risk: high\n    trust_reports: true", "trust_reports"),
     ],
 )
@@ -533,7 +534,7 @@ def test_all_problems_are_told_at_once(refused: Callable[..., list[str]], keys: 
         .replace("window: month", "window: moon")
     )
     places = [problem.split(":")[0] for problem in refused(text, keys=keys)]
-    assert places == ["9", "29", "33", "43", "44", "50", "54", "60"]
+    assert places == ["9", "30", "34", "44", "45", "51", "55", "61"]
 
 
 def test_what_yaml_1_1_would_have_read_otherwise_is_text(apply: Apply) -> None:

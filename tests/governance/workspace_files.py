@@ -23,6 +23,7 @@ tools:
     resource: "invoice://{invoice}"
     sensitive: ["/card"]
     cost_usd: "0.02"
+    metered: true
     schema:
       type: object
       required: [invoice, amount]

@@ -265,6 +265,7 @@ PLAIN: dict[str, str] = {
     "limit": "10",
     "limit_usd": "1",
     "members": "word",
+    "metered": "",
     "most": "10",
     "name": "a_new_name",
     "need": "1",

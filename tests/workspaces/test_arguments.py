@@ -72,6 +72,7 @@ def test_the_digest_knows_no_order_but_every_difference():
         {"risk": "low"},
         {"sensitive": []},
         {"cost_usd": "0.020000001"},
+        {"metered": True},
         {"trust_reports": True},
     ]
     for difference in differences:
@@ -111,6 +112,7 @@ SCHEMA = {
         ({"cost_usd": "1e3"}, ("cost_usd",)),
         ({"cost_usd": "0.0000000001"}, ("cost_usd",)),
         ({"cost_usd": "9223372037"}, ("cost_usd",)),
+        ({"metered": "yes"}, ("metered",)),
         ({"trust_reports": 1}, ("trust_reports",)),
         ({"default_scheme": "https"}, None),
         ({"resource": "invoice://{to}", "default_scheme": "https"}, ("default_scheme",)),

@@ -84,7 +84,7 @@ class ToolForm(NamedForm):
     class Meta:
         model = Tool
         fields = ["workspace", "name", "action", "risk", "reversible", "labels", "default_scheme",
-                  "trust_reports", "schema", "sensitive"]  # fmt: skip
+                  "metered", "trust_reports", "schema", "sensitive"]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,6 +107,7 @@ class ToolForm(NamedForm):
                 "default_scheme": values["default_scheme"] or None,
                 "sensitive": values["sensitive"],
                 "cost_usd": values["cost_usd"].strip() or None,
+                "metered": values["metered"],
                 "trust_reports": values["trust_reports"],
             }
         )
@@ -158,7 +159,7 @@ class ToolPages(GrantedAdmin):
     add_permission = change_permission = delete_permission = "manage_tools"
     list_display = ["name", "workspace", "action", "shown_risk", "reversible", "labels_shown"]
     fields = ["workspace", "name", "action", "risk", "reversible", "labels", "resource", "default_scheme",
-              "schema", "sensitive", "cost_usd", "trust_reports"]  # fmt: skip
+              "schema", "sensitive", "cost_usd", "metered", "trust_reports"]  # fmt: skip
 
     @display(description="Risk", ordering="risk", label=RISK_LABELS)
     def shown_risk(self, tool: Tool) -> str:

@@ -57,6 +57,10 @@ class ToolDocument(Exact):
     cost_usd = serializers.CharField(
         max_length=30, required=False, allow_null=True, help_text="Of a call; null: not known."
     )
+    metered = serializers.BooleanField(
+        default=False,
+        help_text="A call costs money; unless the cost is declared, nobody knows before how much.",
+    )
     trust_reports = serializers.BooleanField(default=False)
 
     def to_representation(self, instance: Tool) -> dict[str, Any]:

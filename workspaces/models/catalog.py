@@ -58,6 +58,7 @@ class Tool(models.Model):
             default_scheme=self.default_scheme or None,
             sensitive=tuple(self.sensitive),
             cost_nanos=self.cost_nanos,
+            metered=self.metered,
             trust_reports=self.trust_reports,
         )
 
