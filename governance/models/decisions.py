@@ -88,6 +88,12 @@ class Decision(models.Model):
     tool = models.CharField(max_length=200)
     session = models.CharField(max_length=200, blank=True)
     trusts_reports = models.BooleanField(default=False)
+    report = models.CharField(
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="SHA-256 of what its final outcome said of its cost; the same again is no change.",
+    )
     entry_index = models.BigIntegerField()
     created = models.DateTimeField()
     expires_at = models.DateTimeField()

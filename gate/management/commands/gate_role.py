@@ -89,7 +89,7 @@ MAY_UPDATE: dict[str, tuple[str, ...]] = {
     "governance.AgentState": ALL,
     "governance.Session": ALL,
     "governance.Counter": ALL,
-    "governance.Decision": ("outcome", "lease_until"),
+    "governance.Decision": ("outcome", "report", "lease_until"),
     "governance.Call": ALL,
     "governance.Idempotency": ALL,
     # An agent takes back what it asked for. Who may answer allow gains nothing by approving.
@@ -98,7 +98,19 @@ MAY_UPDATE: dict[str, tuple[str, ...]] = {
     "governance.StandingUse": ("count", "last_at"),
     "governance.Overflow": ("count", "since", "last_at"),
     "billing.Account": ("limit_amount", "spent", "held", "overage"),
-    "billing.Hold": ("state", "charged_nanos", "settled_at"),
+    "billing.Hold": (
+        "accounts",
+        "model",
+        "held_nanos",
+        "charged_nanos",
+        "held_tokens",
+        "charged_tokens",
+        "basis",
+        "price",
+        "usage",
+        "state",
+        "settled_at",
+    ),
 }
 # INSERT … RETURNING reads what it returns: the key, nothing else.
 MAY_RETURN = {"audit.Owed": ("id",)}
