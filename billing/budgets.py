@@ -1,67 +1,62 @@
-"""Hard budgets: money is held before a call and settled after it. All amounts are integers of nano-US-dollars.
+"""Budgets that hold: money and tokens are held before a call and settled after it. All amounts are integers in the
+budget's unit: nano-US-dollars, or tokens.
 
 Nothing here locks: every caller holds the workspace log's head. ``Ledger`` is one batch's view of the accounts; it is
 loaded in one query and stored in one, and its statements are hand-written because they are in every decision's path.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 
 from audit.log import adapt
-from billing.models import Budget, Hold
+from billing.book import (
+    FREE,
+    NANOS,
+    AccountState,
+    BudgetBook,
+    BudgetSpec,
+    Call,
+    Cost,
+    dollars,
+    load_budgets,
+    window_end,
+    window_start,
+)
+from billing.models import Hold
+from billing.shortages import PREFIX, Shortage, find_shortage, is_lifted, short_of
 
-NANOS = 10**9
-WIDER_SHARE = 5  # one hold may take at most a fifth of a workspace's budget
+__all__ = [
+    "FREE",
+    "NANOS",
+    "PREFIX",
+    "AccountState",
+    "BudgetBook",
+    "BudgetSpec",
+    "Call",
+    "Cost",
+    "Ledger",
+    "Left",
+    "Shortage",
+    "dollars",
+    "load_budgets",
+    "window_end",
+    "window_start",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class BudgetSpec:
-    """A budget as judged."""
-
-    id: int
-    public_id: str
-    scope: str
-    agent_id: int | None
-    window: str
-    limit: int
-
-    def applies_to(self, agent_id: int) -> bool:
-        return self.agent_id is None or self.agent_id == agent_id
-
-    def key(self, start: str, agent_id: int, session: str) -> str:
-        """The account of this budget that a call counts against."""
-        return f"{start}|{agent_id}|{session}" if self.scope == Budget.Scope.SESSION else start
-
-
-@dataclass(slots=True)
-class AccountState:
-    """One account as this batch sees and changes it."""
-
-    budget: BudgetSpec
-    key: str
-    id: int | None = None
-    spent: int = 0
-    held: int = 0
-    overage: int = 0
-    changed: bool = False
-
-    @property
-    def remaining(self) -> int:
-        return max(0, self.budget.limit + self.overage - self.spent - self.held)
+READ_AT_ONCE = 5000  # accounts a statement; SQLite takes 32,766 parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """Why money could not be held: ``budget_exhausted``, or ``budget_busy`` when only holds are in the way."""
+class Left(NamedTuple):
+    """What the tightest hard budgets have left; None where none counts this unit."""
 
-    code: str
-    message: str
-    budget: str
+    nanos: int | None
+    tokens: int | None
 
 
 @dataclass(slots=True)
@@ -69,38 +64,9 @@ class Reservation:
     """What was held for one allowed call."""
 
     decision: str
-    agent_id: int
-    amount: int
+    call: Call
+    cost: Cost
     accounts: list[AccountState]
-
-
-def load_budgets(workspace_id: int) -> list[BudgetSpec]:
-    """The workspace's budgets, as a snapshot keeps them."""
-    rows = Budget.objects.filter(workspace_id=workspace_id).order_by("pk")
-    return [
-        BudgetSpec(row.pk, row.public_id, row.scope, row.agent_id, row.window, row.limit_amount)
-        for row in rows
-    ]
-
-
-def window_start(window: str, now: datetime, timezone: str) -> str:
-    """The first day of the window that holds ``now`` in the workspace's time zone, or ``ever``."""
-    if window == Budget.Window.EVER:
-        return "ever"
-    day = now.astimezone(ZoneInfo(timezone)).date()
-    if window == Budget.Window.WEEK:
-        day -= timedelta(days=day.weekday())
-    elif window == Budget.Window.MONTH:
-        day = day.replace(day=1)
-    return day.isoformat()
-
-
-def dollars(nanos: int) -> str:
-    """Nano-dollars as a decimal string without needless zeros: 20_000_000 → "0.02"."""
-    sign, nanos = ("-", -nanos) if nanos < 0 else ("", nanos)
-    text = f"{nanos // NANOS}.{nanos % NANOS:09d}".rstrip("0")
-    whole, _, part = text.partition(".")
-    return f"{sign}{whole}.{part.ljust(2, '0')}"
 
 
 @dataclass(slots=True)
@@ -110,124 +76,200 @@ class Ledger:
     workspace_id: int
     now: datetime
     timezone: str
-    budgets: Sequence[BudgetSpec]
+    budgets: BudgetBook
     accounts: dict[tuple[int, str], AccountState] = field(default_factory=dict)
     reservations: list[Reservation] = field(default_factory=list)
     starts: dict[str, str] = field(default_factory=dict)
+    cached: dict[Call, list[AccountState]] = field(default_factory=dict)
+    by_id: dict[int, AccountState] = field(default_factory=dict)
 
-    def load(self, callers: Iterable[tuple[int, str]]) -> None:
-        """Read the accounts of these (agent id, session) pairs."""
+    @property
+    def day(self) -> date:
+        """Today in the workspace's time zone, whose prices hold."""
+        return self.now.astimezone(ZoneInfo(self.timezone)).date()
+
+    def load(self, calls: Iterable[Call]) -> None:
+        """Read the accounts of these calls, and those of the cheaper models that they may be offered."""
         if not self.budgets:
             return
-        self.starts = {
-            window: window_start(window, self.now, self.timezone)
-            for window in {b.window for b in self.budgets}
-        }
-        for agent_id, session in set(callers):
-            for budget in self.budgets:
-                if budget.applies_to(agent_id):
-                    key = budget.key(self.starts[budget.window], agent_id, session)
-                    self.accounts.setdefault((budget.id, key), AccountState(budget, key))
+        for call in calls:
+            specs = self.budgets.for_call(call.agent_id, call.tool, call.model)
+            self.open(specs, call)
+            for cheaper in {spec.downgrade_to for spec in specs if spec.when_short == "downgrade"} - {""}:
+                if call.model:
+                    self.open(self.budgets.for_call(call.agent_id, call.tool, cheaper), call)
         self.read(list(self.accounts))
 
-    def read(self, wanted: list[tuple[int, str]]) -> None:
+    def load_agent(self, agent_id: int) -> None:
+        """Read the accounts of every budget that some call of the agent could count against."""
+        self.open(self.budgets.of_agent(agent_id), Call(agent_id))
+        self.read([pair for pair, account in self.accounts.items() if account.id is None])
+
+    def open(
+        self, specs: Sequence[BudgetSpec], call: Call, starts: Mapping[str, str] | None = None
+    ) -> list[AccountState]:
+        """The accounts of these budgets that a call counts against: of the windows that begin so, else that run now."""
+        found = []
+        for spec in specs:
+            start = (starts or self.starts).get(spec.window)
+            if start is None:
+                start = self.starts[spec.window] = window_start(spec.window, self.now, self.timezone)
+            key = spec.key(start, call.agent_id, call.session)
+            account = self.accounts.get((spec.id, key))
+            if account is None:
+                account = self.accounts[spec.id, key] = AccountState(spec, key)
+            found.append(account)
+        return found
+
+    def read(self, wanted: Sequence[tuple[int, str]]) -> None:
         """Fill in what the database knows of the accounts."""
-        if not wanted:
-            return
-        marks = ", ".join(["(%s, %s)"] * len(wanted))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT budget_id, key, id, spent, held, overage FROM billing_account"
-                f" WHERE (budget_id, key) IN (VALUES {marks})",
-                [value for pair in wanted for value in pair],
-            )
-            for budget_id, key, id, spent, held, overage in cursor.fetchall():
-                state = self.accounts[budget_id, key]
-                state.id, state.spent, state.held, state.overage = id, spent, held, overage
-
-    def of(self, agent_id: int, session: str) -> list[AccountState]:
-        """The accounts that a call of this agent in this session counts against."""
-        return [
-            self.accounts[budget.id, budget.key(self.starts[budget.window], agent_id, session)]
-            for budget in self.budgets
-            if budget.applies_to(agent_id)
-        ]
-
-    def check(self, agent_id: int, session: str, amount: int) -> Shortage | None:
-        """Why ``amount`` cannot be held now, or None."""
-        busy = None
-        for account in self.of(agent_id, session):
-            limit = account.budget.limit
-            if account.spent - account.overage + amount > limit:
-                return Shortage(
-                    "budget_exhausted",
-                    f"The {account.budget.window} budget has ${dollars(account.remaining)} left and this call needs"
-                    f" ${dollars(amount)}; wait for the next window, or ask an owner to raise it.",
-                    account.budget.public_id,
+        for first in range(0, len(wanted), READ_AT_ONCE):
+            pairs = wanted[first : first + READ_AT_ONCE]
+            marks = ", ".join(["(%s, %s)"] * len(pairs))
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT budget_id, key, id, raised, spent, held, warned FROM billing_account"
+                    f" WHERE (budget_id, key) IN (VALUES {marks})",
+                    [value for pair in pairs for value in pair],
                 )
-            if account.budget.scope == Budget.Scope.WORKSPACE and amount * WIDER_SHARE > limit:
-                return Shortage(
-                    "budget_exhausted",
-                    f"One call may hold at most a fifth of the workspace's budget of ${dollars(limit)}; this one needs"
-                    f" ${dollars(amount)}. Ask an owner to raise the budget.",
-                    account.budget.public_id,
-                )
-            if amount > account.remaining:
-                busy = account
-        if busy is None:
-            return None
-        return Shortage(
-            "budget_busy",
-            "Only calls in flight are in the way of this one; ask again in a moment.",
-            busy.budget.public_id,
-        )
+                for row in cursor.fetchall():
+                    self.take(row)
 
-    def hold(self, agent_id: int, session: str, amount: int, decision: str) -> None:
-        """Hold ``amount`` for a call that ``check`` found to fit."""
-        accounts = self.of(agent_id, session)
+    def take(self, row: tuple[Any, ...]) -> None:
+        """Take up an account's row. One that changed in this batch is newer than its row."""
+        budget_id, key, id, raised, spent, held, warned = row
+        state = self.accounts.get((budget_id, key))
+        if state is None:
+            state = self.accounts[budget_id, key] = AccountState(self.budgets.specs[budget_id], key)
+        state.id = id
+        self.by_id[id] = state
+        if not state.changed:
+            state.raised, state.spent, state.held, state.warned = raised, spent, held, warned
+
+    def of(self, call: Call) -> list[AccountState]:
+        """The accounts that a call counts against; those of calls that were loaded."""
+        if not self.budgets:
+            return []
+        found = self.cached.get(call)
+        if found is None:
+            specs = self.budgets.for_call(call.agent_id, call.tool, call.model)
+            found = self.cached[call] = self.open(specs, call)
+        return found
+
+    def of_agent(self, agent_id: int) -> list[AccountState]:
+        """The accounts of the agent's budgets, of whatever tool and model, in its default session."""
+        return self.open(self.budgets.of_agent(agent_id), Call(agent_id))
+
+    def check(self, call: Call, cost: Cost, *, lifted: frozenset[str] = frozenset()) -> Shortage | None:
+        """Why the cost cannot be held now, or None. ``lifted`` are budgets, as ``budget:<public id>``, that a person
+        said may be raised for this call."""
+        accounts = self.of(call)
+        return find_shortage(accounts, cost, lifted, self.now, self.timezone) if accounts else None
+
+    def hold(
+        self, call: Call, cost: Cost, decision: str, *, lifted: frozenset[str] = frozenset()
+    ) -> dict[str, int]:
+        """Hold the cost of a call that ``check`` found to fit. A lifted budget is raised by exactly what the call is
+        short of; what was raised is returned by the budgets' public ids."""
+        raised: dict[str, int] = {}
+        if not cost.is_kept:
+            return raised
+        accounts = self.of(call)
         for account in accounts:
-            account.held += amount
-            account.changed = True
-        self.reservations.append(Reservation(decision, agent_id, amount, accounts))
+            amount = cost.of(account.budget.unit) or 0
+            if amount and (missing := short_of(account, cost)) > 0 and is_lifted(account, lifted):
+                account.raised += missing
+                raised[account.budget.public_id] = missing
+            account.move(held=amount)
+        self.reservations.append(Reservation(decision, call, cost, accounts))
+        return raised
 
-    def remaining(self, agent_id: int, session: str) -> int | None:
-        """What the tightest budget has left; None where no budget applies."""
-        return min((account.remaining for account in self.of(agent_id, session)), default=None)
+    def remaining(self, call: Call) -> Left:
+        """What the tightest hard budgets of each unit have left for a call."""
+        nanos, tokens = None, None
+        for account in self.of(call):
+            if not account.budget.hard:
+                continue
+            left = account.remaining
+            if account.budget.unit == "tokens":
+                tokens = left if tokens is None else min(tokens, left)
+            else:
+                nanos = left if nanos is None else min(nanos, left)
+        return Left(nanos, tokens)
 
-    def spend_view(self, agent_id: int, session: str) -> dict[str, float]:
-        """What conditions see as ``spend``: US dollars spent and held, by scope and window."""
+    def spend_view(self, call: Call) -> dict[str, float]:
+        """What conditions see as ``spend``: US dollars spent and held, by scope and window, over all tools and
+        models."""
         view: dict[str, float] = {}
-        for account in self.of(agent_id, session):
-            name = f"{account.budget.scope}_{account.budget.window}"
-            view[name] = (account.spent + account.held) / NANOS
+        for account in self.of(call):
+            budget = account.budget
+            if budget.unit == "usd" and not budget.tool and not budget.model:
+                name = f"{budget.scope}_{budget.window}"
+                view[name] = max(view.get(name, 0.0), (account.spent + account.held) / NANOS)
         return view
 
+    def fetch(self, ids: Iterable[int]) -> None:
+        """Read these accounts by their keys, of whatever window; those of budgets that are gone are gone."""
+        wanted = sorted(set(ids) - self.by_id.keys())
+        for first in range(0, len(wanted), READ_AT_ONCE):
+            keys = wanted[first : first + READ_AT_ONCE]
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT budget_id, key, id, raised, spent, held, warned FROM billing_account"
+                    f" WHERE id IN ({', '.join(['%s'] * len(keys))})",
+                    keys,
+                )
+                for row in cursor.fetchall():
+                    if row[0] in self.budgets.specs:
+                        self.take(row)
+
+    def known(self, ids: Iterable[int]) -> list[AccountState]:
+        """Accounts that were read, by their keys; those that are gone left out."""
+        return [self.by_id[id] for id in ids if id in self.by_id]
+
+    def at(self, then: datetime, agent_id: int, session: str, tool: str, model: str) -> list[AccountState]:
+        """The accounts that a call counted against at an earlier time: those of the windows that held it."""
+        specs = self.budgets.for_call(agent_id, tool, model)
+        starts = {spec.window: window_start(spec.window, then, self.timezone) for spec in specs}
+        found = self.open(specs, Call(agent_id, session), starts)
+        self.read([(account.budget.id, account.key) for account in found if account.id is None])
+        return found
+
     def store(self) -> None:
-        """Write changed accounts and new holds."""
+        """Write changed accounts and new holds; every account that changed has its key then."""
         changed = [account for account in self.accounts.values() if account.changed]
-        if not changed:
-            return
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO billing_account (budget_id, key, limit_amount, raised, spent, held, overage, warned)"
-                " VALUES (%s, %s, %s, 0, %s, %s, %s, 0) ON CONFLICT (budget_id, key) DO UPDATE SET"
-                " limit_amount = excluded.limit_amount, spent = excluded.spent,"
-                " held = excluded.held, overage = excluded.overage",
-                [(a.budget.id, a.key, a.budget.limit, a.spent, a.held, a.overage) for a in changed],
-            )
-        self.read([(account.budget.id, account.key) for account in changed if account.id is None])
-        self.store_holds()
+        if changed:
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO billing_account (budget_id, key, limit_amount, raised, spent, held, overage, warned)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (budget_id, key) DO UPDATE SET"
+                    " limit_amount = excluded.limit_amount, raised = excluded.raised, spent = excluded.spent,"
+                    " held = excluded.held, overage = excluded.overage, warned = excluded.warned",
+                    [
+                        (a.budget.id, a.key, a.limit, a.raised, a.spent, a.held, a.overage, a.warned)
+                        for a in changed
+                    ],
+                )
+            self.read([(account.budget.id, account.key) for account in changed if account.id is None])
+        if self.reservations:
+            self.store_holds()
 
     def store_holds(self) -> None:
         created: Any = adapt(self.now)
         with connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO billing_hold (workspace_id, agent_id, decision, accounts, held_nanos, held_tokens, tool,"
-                " session, model, cost_center, basis, price, state, created)"
-                " VALUES (%s, %s, %s, %s, %s, 0, '', '', '', '', '', '', %s, %s)",
-                [
-                    (self.workspace_id, r.agent_id, r.decision, str([a.id for a in r.accounts]), r.amount,
-                     Hold.State.HELD.value, created)
-                    for r in self.reservations
-                ],
-            )  # fmt: skip
+                "INSERT INTO billing_hold (workspace_id, agent_id, decision, accounts, tool, session, model, owner_id,"
+                " cost_center, held_nanos, held_tokens, basis, price, usage, state, created)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [(self.workspace_id, *columns(r), Hold.State.HELD.value, created) for r in self.reservations],
+            )
+
+
+def columns(reservation: Reservation) -> tuple[Any, ...]:
+    """A hold's own columns, from the agent to the usage."""
+    call, cost = reservation.call, reservation.cost
+    return (
+        call.agent_id, reservation.decision, str([account.id for account in reservation.accounts]), call.tool,
+        call.session, call.model, call.owner_id, call.cost_center, cost.nanos or 0, cost.tokens or 0, cost.basis,
+        cost.price, None if cost.usage is None else json.dumps(dict(cost.usage)),
+    )  # fmt: skip

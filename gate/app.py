@@ -35,6 +35,7 @@ from governance.requests import AccessQuery, Caller, CheckRequest, Problem, Stan
 
 CHECK = "/v1/check"
 ACCESS_COST = 100  # requests
+RETRIES = b"x-stainless-retry-count"
 
 BAD_KEY = Problem(
     400,
@@ -79,20 +80,22 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
             await send_problem(send, BAD_KEY)
             return
         idempotency_key = key.decode() if key else ""
+        said = header(scope, RETRIES) or b""
+        retries = int(said) if said.isdigit() and len(said) < 7 else 0  # written by clients, not by agents
         try:
             if len(raw) > LARGE_BODY:
-                request = await elsewhere(scope, partial(parse_large, raw, caller, idempotency_key))
+                request = await elsewhere(scope, partial(parse_large, raw, caller, idempotency_key, retries))
             else:
-                request = bodies.parse_check(raw, caller, idempotency_key)
+                request = bodies.parse_check(raw, caller, idempotency_key, retries)
         except bodies.Refused as refused:
             await send_problem(send, refused.problem)
             return
     await answer(send, await submit(scope, request))
 
 
-def parse_large(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
+def parse_large(raw: bytes, caller: Caller, idempotency_key: str, retries: int) -> CheckRequest:
     """A check of which as much as can be is done before it is locked."""
-    return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key))
+    return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key, retries))
 
 
 async def outcome(scope: Scope, receive: Receive, send: Send) -> None:

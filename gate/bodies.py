@@ -23,7 +23,8 @@ Fields = Mapping[str, tuple[type[Any], int]]
 CHECK_FIELDS: Fields = {
     "tool": (str, 200), "arguments": (dict, 0), "session": (str, 200), "call_id": (str, 200), "reason": (str, 4000),
     "on_behalf_of": (str, 320), "estimated_cost_usd": (str, 40), "approval": (str, 40), "context": (dict, 0),
-    "resource": (str, 4000), "action": (str, 20), "dry_run": (bool, 0),
+    "resource": (str, 4000), "action": (str, 20), "dry_run": (bool, 0), "model": (str, 200),
+    "estimated_usage": (dict, 0), "retry_count": (int, 0),
 }  # fmt: skip
 OUTCOME_FIELDS: Fields = {
     "status": (str, 20),
@@ -56,6 +57,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NANOS = 10**9
 TOKEN_KINDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 MOST_TOKENS = 10**12
+MOST_RETRIES = 10**6
 
 
 class Refused(Exception):
@@ -123,8 +125,16 @@ def parse_usage(usage: Mapping[str, Any], field: str) -> dict[str, int]:
     return dict(usage)
 
 
-def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckRequest:
-    """A check; secrets in its arguments are found here, before anything is locked or written. Raises Refused."""
+def parse_retries(count: int) -> int:
+    """How often a client says that it tried this before; more than many is many. Raises Refused."""
+    if count < 0:
+        raise Refused(400, "invalid_field", "The field 'retry_count' is a whole number from 0.")
+    return min(count, MOST_RETRIES)
+
+
+def parse_check(raw: bytes, caller: Caller, idempotency_key: str, retries: int = 0) -> CheckRequest:
+    """A check; secrets in its arguments are found here, before anything is locked or written. ``retries`` is what the
+    header says of them. Raises Refused."""
     body = parse_fields(raw, CHECK_FIELDS)
     tool = body.get("tool")
     if not tool:
@@ -146,6 +156,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         raise Refused(400, "number_out_of_range", str(error)) from error
     kinds = tuple(sorted({item.kind for item in found})) or (("elsewhere",) if elsewhere else ())
     context = body.get("context", {})
+    usage = body.get("estimated_usage")
     return CheckRequest(
         caller=caller,
         tool=tool,
@@ -158,6 +169,9 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str) -> CheckReques
         reason=body.get("reason", ""),
         on_behalf_of=body.get("on_behalf_of", ""),
         estimated_nanos=nanos(estimate, "estimated_cost_usd") if estimate is not None else None,
+        model=body.get("model", ""),
+        estimated_usage=parse_usage(usage, "estimated_usage") if usage is not None else None,
+        retry_count=max(retries, parse_retries(body.get("retry_count", 0))),
         approval=body.get("approval", ""),
         context=context,
         kept_context=kept(context, searched=not kinds) if context else None,

@@ -12,13 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 
 from audit import log, receipts
 from audit.notes import Signer
-from billing.budgets import Ledger
-from governance import appeals, inquiries, reports, snapshot
+from billing.budgets import FREE, Call, Cost, Ledger
+from governance import appeals, inquiries, money, reports, snapshot
 from governance.decide import Facts, Question, Verdict, decide
 from governance.memory import Memory, counter_key
+from governance.money import call_of
 from governance.pending import wait_for_people
 from governance.presented import NOTHING, Lifting, find
 from governance.recall import Answered, Recall
@@ -42,7 +44,6 @@ from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
 
 TRIES = 4
-BUSY_SECONDS = 1  # calls in flight settle soon; how soon, nobody knows
 
 
 class Overtaken(RuntimeError):
@@ -58,6 +59,7 @@ def admit(
     ``gone`` tells by its place whether a request's caller was refused while the batch waited for the lock: such a
     request is not judged, so that the log allows nothing that was answered with a refusal."""
     current = snapshot.prepare(log_id)
+    look_up(current, requests)
     signer = receipts.signer()
     for _ in range(TRIES):
         try:
@@ -69,6 +71,13 @@ def admit(
         except snapshot.Behind:
             current = snapshot.prepare(log_id, refresh=True)
     raise Overtaken(f"The configuration of log {log_id} changed {TRIES} times while it was read.")
+
+
+def look_up(current: Snapshot, requests: Sequence[Request]) -> None:
+    """Find the prices of the models that are named, before anything is locked: the first time takes long."""
+    models = {r.model for r in requests if isinstance(r, CheckRequest | OutcomeReport)} - {""}
+    for model in models:
+        current.prices.of(model, timezone.now().date())
 
 
 def with_receipts(
@@ -100,6 +109,7 @@ class Batch:
         self.ledger = Ledger(current.workspace_id, self.now, current.timezone, current.budgets)
         self.recall = Recall(self.now, entries.head().log_id, entries.head().uuid)
         self.records = Records(current, entries)
+        self.reports = reports.Reports(current, entries, self.ledger)
 
     def run(
         self, requests: Sequence[Request], gone: Callable[[int], bool]
@@ -113,6 +123,7 @@ class Batch:
             self.entries.head().seal()
             self.memory.store()
             self.ledger.store()
+            self.reports.store()
             self.records.store()
         return answers
 
@@ -123,8 +134,14 @@ class Batch:
         callers += [(r.caller.agent_id, "") for r in requests if isinstance(r, StandingQuery)]
         if callers:
             self.memory.load(callers, self.counters(checks))
-            self.ledger.load(callers)
+            self.ledger.load(self.calls(checks))
             self.recall.load(checks)
+        self.reports.load([request for request in requests if isinstance(request, OutcomeReport)])
+
+    def calls(self, checks: Sequence[CheckRequest]) -> list[Call]:
+        """The checks as budgets see them."""
+        agents = [(self.snapshot.agent(request.caller.agent_id), request) for request in checks]
+        return [call_of(agent, request) for agent, request in agents if agent is not None]
 
     def counters(self, checks: Sequence[CheckRequest]) -> list[str]:
         """Keys of the counters that the checks' candidate rules look at."""
@@ -190,7 +207,7 @@ class Batch:
         cost = self.reserve(agent, request, verdict, decision)
         seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16], labels=facts.labels)
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
-        self.records.tell_budget(draft, cost, self.ledger.remaining(agent.id, request.session))
+        self.records.tell_budget(draft, cost, self.ledger.remaining(call_of(agent, request)))
         if verdict.decision == "pending":
             waiting = lifting.waiting or wait_for_people(self, agent, request, verdict, draft)
             if waiting is not None:
@@ -248,7 +265,7 @@ class Batch:
             tools=tuple(session.tools),
             calls=session.allowed,
             repeats=self.memory.repeats(agent.id, request.session, request.digest.hex()[:16]),
-            spend=self.ledger.spend_view(agent.id, request.session),
+            spend=self.ledger.spend_view(call_of(agent, request)),
             used={
                 rule.index: self.memory.used(
                     counter_key(workspace, rule, agent.id, request.session), rule.window
@@ -258,30 +275,17 @@ class Batch:
             },
         )
 
-    def reserve(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str) -> int:
-        """Hold the call's cost, or turn the verdict into a denial; budgets bind under ``observe`` too."""
+    def reserve(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str) -> Cost:
+        """Turn the verdict into a denial for what else is short: sessions, and then money, which is held otherwise."""
         if verdict.decision != "allow":
-            return 0
+            return FREE
         limit = agent.sessions_per_hour
         begins = limit is not None and not self.memory.sessions[agent.id, request.session].allowed
         if limit is not None and begins and self.memory.sessions_begun(agent.id) >= limit:
             message = f"This agent may begin {limit} sessions an hour; go on in an old one."
-            deny(verdict, "rate_limited", message)
-            return 0
-        cost = self.cost(request)
-        if cost:
-            if shortage := self.ledger.check(agent.id, request.session, cost):
-                deny(verdict, shortage.code, shortage.message, budget=shortage.budget)
-                verdict.retry_after = BUSY_SECONDS if shortage.code == "budget_busy" else 0
-                return 0
-            self.ledger.hold(agent.id, request.session, cost, decision)
-        return cost
-
-    def cost(self, request: CheckRequest) -> int:
-        """Nano-dollars to hold: what the tool declares or the agent estimates, whichever is more."""
-        tool = self.snapshot.tools.get(request.tool)
-        declared = tool.compiled.declaration.cost_nanos if tool else None
-        return max(declared or 0, request.estimated_nanos or 0)
+            verdict.fall_short("rate_limited", message)
+            return FREE
+        return money.reserve(self, agent, request, verdict, decision)
 
     def take_effect(
         self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft, lifting: Lifting
@@ -320,18 +324,18 @@ class Batch:
         """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
         verdict, facts, _ = self.judge(agent, request, request.approval)
         if verdict.decision == "allow":
-            shortage = self.ledger.check(agent.id, request.session, self.cost(request))
+            shortage = self.ledger.check(call_of(agent, request), money.price(self, request))
             if shortage:
-                deny(verdict, shortage.code, shortage.message, budget=shortage.budget)
+                money.fall_short(self, agent, request, verdict, shortage)
         draft = self.records.draft(
-            agent, request, verdict, facts, decision=f"dec_{secrets.token_hex(16)}", seq=0, cost=0
+            agent, request, verdict, facts, decision=f"dec_{secrets.token_hex(16)}", seq=0, cost=FREE
         )
         self.records.append(draft)
         return draft
 
 
 def report(batch: Batch, agent: AgentEntry, request: OutcomeReport) -> Answer:
-    return reports.report(batch.entries, agent, request)
+    return batch.reports.report(agent, request)
 
 
 def throttle(batch: Batch, agent: AgentEntry, request: ThrottleNote) -> Answer:
@@ -367,12 +371,6 @@ def judge_key(caller: Caller, agent: AgentEntry, now: datetime) -> Problem | Non
     if key.expires_at is not None and key.expires_at <= now:
         return KEY_PROBLEMS["key_expired"]
     return None
-
-
-def deny(verdict: Verdict, code: str, message: str, **more: Any) -> None:
-    """Turn a verdict into a denial for something that is short, found after the rules."""
-    verdict.decision, verdict.code, verdict.short = "deny", code, code
-    verdict.reasons.insert(0, {"code": code, "effect": "deny", "message": message, **more})
 
 
 KEY_PROBLEMS = {

@@ -82,6 +82,27 @@ class Verdict:
     standing: str = "active"
     writes: bool = False  # a tool that reads touches something in another way, too
     short: str = ""  # the code of what was short: money, or sessions
+    # What stops it beside the rules and people may lift, by name, with what each may cover; and what they lifted.
+    further: dict[str, dict[str, Any]] = field(default_factory=dict)
+    passed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    raised: dict[str, int] = field(default_factory=dict)  # by how much, by the budget's public id
+    downgrade: dict[str, str] = field(default_factory=dict)  # the cheaper model to ask again with
+
+    def fall_short(self, code: str, message: str, **more: Any) -> None:
+        """Turn the verdict into a denial for something that is short, found after the rules."""
+        self.decision, self.code, self.short = "deny", code, code
+        self.reasons.insert(0, {"code": code, "effect": "deny", "message": message, **more})
+
+    def wait_for(
+        self, further: dict[str, dict[str, Any]], code: str, message: str, **more: Any
+    ) -> None:
+        """Have people asked about something that stops the call beside its rules. Whoever is asked anew is asked for
+        everything, also for what was lifted before."""
+        self.decision, self.code, self.short = "pending", code, code
+        self.reasons.insert(0, {"code": code, "effect": "require_approval", "message": message, **more})
+        self.further = {**self.passed, **further}
+        self.asks = [] if self.would else [*self.asks, *self.lifted]  # nothing but this is enforced on who is observed
+        self.lifted, self.supervision_lifted, self.passed = [], False, {}
 
 
 class Refusal(Exception):

@@ -7,7 +7,7 @@ import msgspec
 
 from audit.details import read_detail, read_details
 from audit.log import stamp
-from billing.budgets import dollars
+from billing.budgets import AccountState, dollars
 from governance.decide import in_force
 from governance.models import Approval
 from governance.requests import Answer, ApprovalCancel, ApprovalQuery, ApprovalReply, Problem, StandingQuery
@@ -94,17 +94,8 @@ def standing(batch: "Batch", agent: AgentEntry, request: StandingQuery) -> Answe
         if resource_id in names and in_force(agent.resources, (resource_id, action), batch.now):
             permissions.setdefault(action, []).append(names[resource_id])
     effective = batch.snapshot.standing_of(agent, batch.now)
-    budgets = [
-        {
-            "scope": account.budget.scope,
-            "window": account.budget.window,
-            "limit_usd": dollars(account.budget.limit),
-            "held_usd": dollars(account.held),
-            "spent_usd": dollars(account.spent),
-            "remaining_usd": dollars(account.remaining),
-        }
-        for account in batch.ledger.of(agent.id, "")
-    ]
+    batch.ledger.load_agent(agent.id)
+    budgets = [budget_view(account) for account in batch.ledger.of_agent(agent.id)]
     return msgspec.json.encode({
         "agent": agent.public_id,
         "name": agent.name,
@@ -119,6 +110,32 @@ def standing(batch: "Batch", agent: AgentEntry, request: StandingQuery) -> Answe
         "policy": current.policy,
         "revision": current.revision,
     })  # fmt: skip
+
+
+def budget_view(account: AccountState) -> dict[str, Any]:
+    """A budget as the agent sees it, of its default session; amounts in its unit."""
+    budget = account.budget
+    tokens = budget.unit == "tokens"
+    amounts = {
+        "limit": account.limit,
+        "held": account.held,
+        "spent": account.spent,
+        "remaining": account.remaining,
+    }
+    return {
+        "id": budget.public_id,
+        "scope": budget.scope,
+        "window": budget.window,
+        "unit": budget.unit,
+        "tool": budget.tool,
+        "model": budget.model,
+        "hard": budget.hard,
+        "when_short": budget.when_short,
+        **{
+            f"{name}_tokens" if tokens else f"{name}_usd": amount if tokens else dollars(amount)
+            for name, amount in amounts.items()
+        },
+    }
 
 
 def may_ask(current: Snapshot, agent: AgentEntry, tool: str, effective: str) -> bool:

@@ -13,7 +13,7 @@ from django.db.models import F
 from audit import log
 from audit.log import stamp
 from audit.secrets import withhold
-from billing.budgets import dollars
+from billing.budgets import Cost, Left, dollars
 from governance import answers
 from governance.approvals import Ask
 from governance.approvals import open as open_rows
@@ -103,7 +103,7 @@ class Records:
         *,
         decision: str,
         seq: int,
-        cost: int,
+        cost: Cost,
     ) -> Draft:
         """The answer and the entry of a verdict."""
         current = self.snapshot
@@ -127,6 +127,8 @@ class Records:
             answer["would"] = verdict.would
         if verdict.retry_after:
             answer["retry_after"] = verdict.retry_after
+        if verdict.downgrade:
+            answer["downgrade"] = verdict.downgrade
         draft = Draft(
             decision, agent.id, answer, self.entry(agent, request, verdict, facts, decision, seq, cost)
         )
@@ -135,10 +137,15 @@ class Records:
             answer["expires_at"] = self.allowed_until_text
         return draft
 
-    def tell_budget(self, draft: Draft, cost: int, remaining: int | None) -> None:
-        """Tell what was held, and what the tightest budget has left."""
-        if remaining is not None:
-            draft.answer["budget"] = {"held_usd": dollars(cost), "remaining_usd": dollars(remaining)}
+    def tell_budget(self, draft: Draft, cost: Cost, left: Left) -> None:
+        """Tell what was held, and what the tightest budget of each unit has left."""
+        budget: dict[str, Any] = {}
+        if left.nanos is not None:
+            budget |= {"held_usd": dollars(cost.nanos or 0), "remaining_usd": dollars(left.nanos)}
+        if left.tokens is not None:
+            budget |= {"held_tokens": cost.tokens or 0, "remaining_tokens": left.tokens}
+        if budget:
+            draft.answer["budget"] = budget
 
     def entry(
         self,
@@ -148,7 +155,7 @@ class Records:
         facts: Facts,
         decision: str,
         seq: int,
-        cost: int,
+        cost: Cost,
     ) -> dict[str, Any]:
         """The entry's parts: facts and rule results in the body, everything personal beside it."""
         tool = self.snapshot.tools.get(request.tool)
@@ -175,7 +182,11 @@ class Records:
         }
         for name, value in (
             ("call_id", request.call_id),
-            ("held", cost),
+            ("held", cost.nanos),
+            ("tokens", cost.tokens),
+            ("model", request.model),
+            ("price", cost.price),
+            ("basis", cost.basis),
             ("would", verdict.would),
             (
                 "lifted",

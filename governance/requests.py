@@ -32,7 +32,8 @@ class Prepared:
 class CheckRequest:
     """One check. ``withheld`` is the arguments without the secrets found in them, or None where none was found;
     ``digest`` is the SHA-256 over the canonical tool and arguments; ``encoded`` the arguments as it has them, where
-    they hold no null; ``kept_context`` the context as the log keeps it."""
+    they hold no null; ``kept_context`` the context as the log keeps it; ``estimated_usage`` tokens by kind; and
+    ``retry_count`` how often the client says that it tried this before."""
 
     caller: Caller
     tool: str
@@ -45,6 +46,9 @@ class CheckRequest:
     reason: str = ""
     on_behalf_of: str = ""
     estimated_nanos: int | None = None
+    model: str = ""
+    estimated_usage: dict[str, int] | None = None
+    retry_count: int = 0
     approval: str = ""
     context: dict[str, Any] = field(default_factory=dict)
     resource: str | None = None

@@ -12,7 +12,8 @@ from django.db.models import Q
 
 from audit.log import HeadState
 from audit.models import Change, Head
-from billing.budgets import BudgetSpec, load_budgets
+from billing.budgets import BudgetBook, load_budgets
+from billing.prices import PriceList, load_prices
 from governance.expressions import ConditionError
 from governance.models import PolicyVersion
 from governance.rules import RuleErrors
@@ -60,7 +61,8 @@ class Snapshot:
         self.load_resources()
         self.load_lists()
         self.load_policy()
-        self.budgets: list[BudgetSpec] = load_budgets(self.workspace_id)
+        self.budgets: BudgetBook = load_budgets(self.workspace_id)
+        self.prices: PriceList = load_prices(self.workspace_id)
 
     def load_workspace(self) -> None:
         row = Workspace.objects.get(log_id=self.log_id)
@@ -179,7 +181,9 @@ class Snapshot:
         if touched["list"]:
             self.load_lists()
         if touched["budget"]:
-            self.budgets = load_budgets(self.workspace_id)
+            self.budgets.read_again(touched["budget"])
+        if touched["price"]:
+            self.prices = load_prices(self.workspace_id)
         self.forget_agents(touched["agent"], touched["group"])
         self.revision = revision
 
@@ -233,6 +237,7 @@ def entry_of(
         isolated_runs=row.isolated_runs,
         sessions_per_hour=row.sessions_per_hour,
         most_waiting=row.most_waiting,
+        cost_center=row.cost_center,
         keys=keys or {},
         groups=groups,
         tools=tools,

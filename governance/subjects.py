@@ -42,6 +42,7 @@ class AgentEntry:
     resources: dict[tuple[int, str], datetime | None]
     view: dict[str, Any]
     most_waiting: int | None = None
+    cost_center: str = ""
     candidates: dict[str, list["CompiledRule"]] = field(default_factory=dict)
     generation: int = -1
 

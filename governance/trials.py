@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from billing import budgets
 from billing.budgets import Ledger
 from governance.conditions import Condition, ConditionFailed, Scope
 from governance.decide import Facts, Question, Verdict, decide
 from governance.memory import Memory, counter_key
 from governance.models import PolicyVersion
+from governance.money import cost_in
 from governance.ruleset import CompiledRule, RuleSet
 from governance.snapshot import Snapshot, UnreadableRules
 from governance.subjects import AgentEntry
@@ -99,7 +101,7 @@ def attempt(call: Call, *, version: PolicyVersion | None, now: datetime) -> Tria
     rules = read_rules(version, snapshot)
     candidates = [watch(rule) for rule in rules.candidates(call.tool, agent.name, agent.labels)]
     ledger = Ledger(snapshot.workspace_id, now, snapshot.timezone, snapshot.budgets)
-    ledger.load([(agent.id, call.session)])
+    ledger.load([tried(call, agent)])
     question = pose(call, agent, snapshot, candidates, now)
     facts = Facts(
         now=now,
@@ -107,7 +109,7 @@ def attempt(call: Call, *, version: PolicyVersion | None, now: datetime) -> Tria
         tools=call.tools,
         calls=call.calls,
         repeats=call.repeats,
-        spend=ledger.spend_view(agent.id, call.session),
+        spend=ledger.spend_view(tried(call, agent)),
         used=used(snapshot.workspace_id, agent, call, candidates, now),
     )
     verdict = decide(question, facts)
@@ -175,10 +177,13 @@ def used(
 
 def shortage(snapshot: Snapshot, ledger: Ledger, agent: AgentEntry, call: Call) -> str:
     """Why the budgets would not bear what the tool declares to cost; empty where they would."""
-    tool = snapshot.tools.get(call.tool)
-    cost = (tool.compiled.declaration.cost_nanos if tool else None) or 0
-    found = ledger.check(agent.id, call.session, cost) if cost else None
+    found = ledger.check(tried(call, agent), cost_in(snapshot, ledger.day, call.tool))
     return found.message if found else ""
+
+
+def tried(call: Call, agent: AgentEntry) -> budgets.Call:
+    """The call as budgets see it."""
+    return budgets.Call(agent.id, call.session, call.tool)
 
 
 def told(rule: CompiledRule, results: str, place: int) -> RuleResult:

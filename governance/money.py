@@ -1,0 +1,90 @@
+"""What a check costs, and whether the budgets bear it: between the decision and its record."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from billing.budgets import FREE, Call, Cost, Shortage, dollars
+from billing.costs import cost_of
+from governance.decide import Verdict
+from governance.requests import CheckRequest
+from governance.snapshot import Snapshot
+from governance.subjects import AgentEntry
+
+if TYPE_CHECKING:
+    from governance.checks import Batch
+
+
+def call_of(agent: AgentEntry, request: CheckRequest, model: str | None = None) -> Call:
+    """A check as budgets and charges see it; ``model`` instead of the one that it names."""
+    return Call(
+        agent.id,
+        request.session,
+        request.tool,
+        request.model if model is None else model,
+        agent.owner_id,
+        agent.cost_center,
+    )
+
+
+def price(batch: "Batch", request: CheckRequest, model: str | None = None) -> Cost:
+    """What a check is expected to cost; ``model`` instead of the one that it names."""
+    return cost_in(
+        batch.snapshot,
+        batch.ledger.day,
+        request.tool,
+        estimated=request.estimated_nanos,
+        model=request.model if model is None else model,
+        usage=request.estimated_usage,
+    )
+
+
+def cost_in(current: Snapshot, day: date, tool_name: str, **said: Any) -> Cost:
+    """What a call of this tool is expected to cost in a workspace on a day; ``said`` as ``cost_of`` takes it."""
+    tool = current.tools.get(tool_name)
+    if tool is None:
+        return cost_of(current.prices, day, **said)
+    declared = tool.compiled.declaration
+    return cost_of(
+        current.prices,
+        day,
+        declared=declared.cost_nanos,
+        metered=declared.metered,
+        trusted=declared.trust_reports,
+        **said,
+    )
+
+
+def reserve(
+    batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str
+) -> Cost:
+    """Hold what an allowed call costs, or turn the verdict into a denial; budgets bind under ``observe`` too. Returns
+    what is held."""
+    call, cost = call_of(agent, request), price(batch, request)
+    shortage = batch.ledger.check(call, cost)
+    if shortage is not None:
+        fall_short(batch, agent, request, verdict, shortage)
+        return FREE
+    batch.ledger.hold(call, cost, decision)
+    return cost
+
+
+def fall_short(
+    batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, shortage: Shortage
+) -> None:
+    """Deny what does not fit, and say what to do instead."""
+    more: dict[str, Any] = {"budget": shortage.budget}
+    if shortage.downgrade and (cheaper := downgrade(batch, agent, request, shortage.downgrade)):
+        more["downgrade"] = verdict.downgrade = cheaper
+    verdict.fall_short(shortage.code, shortage.message, **more)
+    verdict.retry_after = shortage.retry_after
+
+
+def downgrade(batch: "Batch", agent: AgentEntry, request: CheckRequest, model: str) -> dict[str, str]:
+    """The cheaper model to ask again with, and what it would hold; empty where the same call does not fit with it
+    either, or named no model."""
+    if not request.model or model == request.model:
+        return {}
+    cost = price(batch, request, model)
+    if cost.nanos is None or batch.ledger.check(call_of(agent, request, model), cost):
+        return {}
+    return {"model": model, "held_usd": dollars(cost.nanos)}
