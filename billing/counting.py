@@ -22,8 +22,8 @@ from workspaces.models import Workspace
 CHUNK = 500  # charges of one transaction, for the gate writes too
 ROUND = 0.5  # seconds of counting before the worker's other sweeps get their turn
 COLUMNS = (
-    "pk", "workspace_id", "agent_id", "owner_id", "tool", "session", "model", "cost_center", "created", "charged_nanos",
-    "charged_tokens", "counted_day", "counted_nanos", "counted_tokens", "counted_model",
+    "pk", "workspace_id", "agent_id", "owner_id", "tool", "session", "model", "cost_center", "created", "settled_at",
+    "charged_nanos", "charged_tokens", "counted_day", "counted_nanos", "counted_tokens", "counted_model",
 )  # fmt: skip
 ADD = (
     "INSERT INTO billing_spendday (workspace_id, dimension, day, value, nanos, tokens, calls, unpriced)"
@@ -72,17 +72,21 @@ def of(nanos: int | None, tokens: int | None) -> Sum:
     return Sum(nanos or 0, tokens or 0, 1, int(nanos is None))
 
 
-def differences(charges: Iterable[Hold], zone: ZoneInfo) -> tuple[dict[Place, Sum], dict[int, date]]:
-    """What settled charges that are not counted rightly would add to each sum, and the day of each charge by its key.
-    A charge stays on the day on which it was first counted, whatever becomes of the workspace's time zone."""
+def differences(charges: Iterable[Hold], zone: ZoneInfo) -> tuple[dict[Place, Sum], dict[int, date | None]]:
+    """What charges that are not counted rightly would add to each sum, and by its key the day on which each charge is
+    counted, None for one that is in flight again. A charge stays on the day on which it was first counted, whatever
+    becomes of the workspace's time zone."""
     found: dict[Place, Sum] = defaultdict(Sum)
-    days = {}
+    days: dict[int, date | None] = {}
     for charge in charges:
         day = days[charge.pk] = charge.counted_day or charge.created.astimezone(zone).date()
         if charge.counted_day is not None:
             counted = of(charge.counted_nanos, charge.counted_tokens)
             for place in places(charge, day, charge.counted_model):
                 found[place].add(counted, -1)
+        if charge.settled_at is None:
+            days[charge.pk] = None
+            continue
         charged = of(charge.charged_nanos, charge.charged_tokens)
         for place in places(charge, day, charge.model):
             found[place].add(charged)

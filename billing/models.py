@@ -109,7 +109,7 @@ class Account(models.Model):
 
 # Charges of which the sums of days know nothing yet, or something else, whoever changed them. It has no values that a
 # statement would have to name, so that both databases see that the index serves the query.
-UNCOUNTED = Q(settled_at__isnull=False) & (
+UNCOUNTED = Q(settled_at__isnull=True, counted_day__isnull=False) | Q(settled_at__isnull=False) & (
     Q(counted_day__isnull=True)
     | Q(charged_nanos__lt=F("counted_nanos"))
     | Q(charged_nanos__gt=F("counted_nanos"))
@@ -225,7 +225,8 @@ class SpendDay(models.Model):
 
 class Price(models.Model):
     """What a workspace pays for a model from a day on, in nano-US-dollars; it comes before the public price list.
-    The model ``*`` is the ceiling price of whatever has no other. Never changed: a later row takes its place."""
+    The model ``*`` is the ceiling price of whatever has no other. Never changed: of one day the row that came last
+    counts, and one without any amount gives the model back to the public list."""
 
     public_id = id_field("prc")
     workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="prices")
@@ -246,8 +247,17 @@ class Price(models.Model):
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        indexes = [models.Index(fields=["workspace", "model", "starts"], name="price_by_day")]
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "model", "starts"], name="one_price_per_day")
+            models.CheckConstraint(
+                condition=Q(
+                    *(
+                        Q(**{f"{name}_nanos__gte": 0}) | Q(**{f"{name}_nanos__isnull": True})
+                        for name in ("input", "output", "cache_read", "cache_write", "call")
+                    )
+                ),
+                name="price_not_negative",
+            )
         ]
 
     def __str__(self) -> str:

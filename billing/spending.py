@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q, QuerySet
 from django.db.models import Sum as Total
 
+from audit import log
 from billing.budgets import NANOS
 from billing.counting import COLUMNS, Place, Sum, differences
 from billing.models import UNCOUNTED, Hold, SpendDay
@@ -22,6 +23,7 @@ from workspaces.models import Agent, User, Workspace
 UNCOUNTED_READ = 5_000  # charges that the worker has not counted; beyond, figures lag and say so
 TREND = 30  # days
 LINES = 20
+MOST_EXPORTED = 20_000  # lines of a file
 CENT = 10**7  # nano-dollars
 Dimension = SpendDay.Dimension
 BY = [each for each in Dimension if each != Dimension.ALL]
@@ -62,13 +64,13 @@ class Only:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one value of a dimension was charged, and in the days before. ``public_id`` is an agent's or owner's, or the
-    agent of a session; ``key`` the agent's primary key."""
+    """What one value of a dimension was charged, and in the days before. ``public`` names the value outside of the
+    database: a public id, or agent|session; ``agent`` is there where the value is of an agent."""
 
     value: str
     name: str
-    public_id: str
-    key: int | None
+    public: str
+    agent: Agent | None
     now: Sum
     before: Sum
 
@@ -218,8 +220,25 @@ def lines(
     for value in values:
         sums[value].add(fresh.get(value, Sum()))
     listed = sorted(values, key=lambda value: (-getattr(sums[value], unit), value))[:most]
-    called = names(dimension, listed)
+    called = names(workspace, dimension, listed)
     return [Line(value, *called[value], sums[value], before[value]) for value in listed if sums[value].calls]
+
+
+def stacked(
+    workspace: Workspace, dimension: str, chosen: Sequence[Line], span: Span, rest: Tail
+) -> list[list[int]]:
+    """Nano-dollars a day of a span for each of these lines, in one query."""
+    days = {span.first + timedelta(days=number): number for number in range(span.days)}
+    stack = {line.value: [0] * span.days for line in chosen}
+    rows = SpendDay.objects.filter(workspace=workspace, dimension=dimension, value__in=list(stack))
+    for value, day, nanos in rows.filter(day__range=(span.first, span.last)).values_list(
+        "value", "day", "nanos"
+    ):
+        stack[value][days[day]] += nanos
+    for place, added in rest.added.items():
+        if place.dimension == dimension and place.value in stack and place.day in days:
+            stack[place.value][days[place.day]] += added.nanos
+    return list(stack.values())
 
 
 def of_values(rows: QuerySet[SpendDay], values: Sequence[str]) -> dict[str, Sum]:
@@ -229,31 +248,57 @@ def of_values(rows: QuerySet[SpendDay], values: Sequence[str]) -> dict[str, Sum]
     return defaultdict(Sum, {value: Sum(*amounts) for value, *amounts in found})
 
 
-def names(dimension: str, values: Sequence[str]) -> dict[str, tuple[str, str, int | None]]:
-    """Name, public id and agent's key of each value, in at most one query."""
+def names(
+    workspace: Workspace, dimension: str, values: Sequence[str]
+) -> dict[str, tuple[str, str, Agent | None]]:
+    """Name, public name and agent of each value, in at most one query."""
     if dimension in (Dimension.AGENT, Dimension.SESSION):
         keys = {value: int(value.partition("|")[0]) for value in values}
-        agents = Agent.objects.in_bulk(set(keys.values()))
-        found = {}
-        for value, key in keys.items():
-            agent = agents.get(key)
-            name, public_id = (agent.name, agent.public_id) if agent else ("a removed agent", "")
-            session = value.partition("|")[2] or "default"
-            found[value] = (
-                session if dimension == Dimension.SESSION else name,
-                public_id,
-                key if agent else None,
-            )
-        return found
+        agents = Agent.objects.filter(workspace=workspace).in_bulk(set(keys.values()))
+        return {value: of_agent(dimension, value, agents.get(key)) for value, key in keys.items()}
     if dimension == Dimension.OWNER:
         people = User.objects.in_bulk([int(value) for value in values if value])
+        owners = {value: people.get(int(value)) if value else None for value in values}
         return {
-            value: (str(people[int(value)]), people[int(value)].public_id, None)
-            if value and int(value) in people
-            else (NOBODY[Dimension.OWNER], "", None)
-            for value in values
+            value: (str(owner), owner.public_id, None) if owner else (NOBODY[Dimension.OWNER], "", None)
+            for value, owner in owners.items()
         }
-    return {value: (value or NOBODY.get(Dimension(dimension), "–"), "", None) for value in values}
+    return {value: (value or NOBODY.get(Dimension(dimension), "–"), value, None) for value in values}
+
+
+def of_agent(dimension: str, value: str, agent: Agent | None) -> tuple[str, str, Agent | None]:
+    """Name, public name and agent of a value that is an agent, or one of its sessions."""
+    session = value.partition("|")[2]
+    if agent is None:
+        return "an agent that was removed", "", None
+    if dimension == Dimension.SESSION:
+        return session or "default", f"{agent.public_id}|{session}", agent
+    return agent.name, agent.public_id, agent
+
+
+def named(workspace: Workspace, dimension: str, public: str) -> Only | None:
+    """What a public name stands for, if there is such a thing in the workspace; its sums may still be empty."""
+    if dimension in (Dimension.AGENT, Dimension.SESSION):
+        public_id, bar, session = public.partition("|")
+        key = (
+            Agent.objects.filter(workspace=workspace, public_id=public_id)
+            .values_list("pk", flat=True)
+            .first()
+        )
+        if key is None or bool(bar) != (dimension == Dimension.SESSION):
+            return None
+        return Only(dimension, f"{key}{bar}{session}")
+    if dimension == Dimension.OWNER:
+        owners = User.objects.filter(memberships__workspace=workspace, public_id=public)
+        owner = owners.values_list("pk", flat=True).first()
+        return None if owner is None else Only(dimension, str(owner))
+    return Only(dimension, public) if public else None
+
+
+def note_export(workspace: Workspace, *, actor: str) -> None:
+    """The entry of somebody who takes along what was spent."""
+    with log.write(workspace.log_id) as entries:
+        entries.append("billing.spend.exported", actor=actor)
 
 
 def spoken(nanos: int) -> str:

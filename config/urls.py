@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from billing.admin import spend
 from governance.admin import insights, proving, pulse, replays, saved_views, stop, timelines, trials
 from workspaces import sso, views
 from workspaces.admin import factors, tokens
@@ -46,6 +47,10 @@ urlpatterns = [
     path("admin/sign-in/<int:pk>/remove/", factors.remove, name="factor_remove"),
     path("admin/stop/", stop.page, name="stop"),
     path("admin/pulse/<slug:slug>/", pulse.page, name="pulse"),
+    path("admin/spend/", spend.overview, name="spend_overview"),
+    path("admin/spend/<slug:slug>/", spend.page, name="spend"),
+    path("admin/spend/<slug:slug>/figures/", spend.part, name="spend_part"),
+    path("admin/spend/<slug:slug>/csv/", spend.export, name="spend_csv"),
     path("admin/insights/", insights.overview, name="insights_overview"),
     path("admin/insights/<slug:slug>/", insights.page, name="insights"),
     path("admin/", include("governance.urls_access")),

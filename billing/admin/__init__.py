@@ -1,5 +1,5 @@
 """Pages of what things cost, and of what they may cost."""
 
-from billing.admin import budgets
+from billing.admin import budgets, spend
 
-__all__ = ["budgets"]
+__all__ = ["budgets", "spend"]

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 
+from billing import spending
 from governance import containment, presentation
 from governance.insights import spoken
 from governance.readings import WHY
@@ -53,6 +54,12 @@ def why(code: str) -> str:
 def thousands(number: int) -> str:
     """A whole number with commas."""
     return f"{number:,}"
+
+
+@register.filter
+def usd(nanos: int) -> str:
+    """Nano-dollars for people."""
+    return spending.spoken(nanos)
 
 
 @register.filter

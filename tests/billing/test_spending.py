@@ -43,9 +43,13 @@ def test_a_charge_counts_by_agent_owner_tool_session_model_and_cost_center(cast:
     assert both_ways(cast.acme, "model") == {"small": 30, "no model named": 25}
     assert both_ways(cast.acme, "cost_center") == {"research": 30, "no cost center": 25}
     sessions = spending.lines(cast.acme, "session", Span(TODAY, TODAY), spending.tail(cast.acme))
-    told = [(line.name, line.public_id, line.now.nanos // CENTS) for line in sessions]
-    agents = cast.report_bot.public_id, cast.support_bot.public_id
-    assert told == [("run-1", agents[0], 30), ("run-2", agents[0], 20), ("run-1", agents[1], 5)]
+    told = [(line.name, line.public, line.now.nanos // CENTS) for line in sessions]
+    report, support = cast.report_bot.public_id, cast.support_bot.public_id
+    assert told == [
+        ("run-1", f"{report}|run-1", 30),
+        ("run-2", f"{report}|run-2", 20),
+        ("run-1", f"{support}|run-1", 5),
+    ]
 
 
 def test_nothing_of_another_workspace_counts(cast: Cast) -> None:
@@ -72,6 +76,20 @@ def test_a_price_that_comes_later_counts_though_it_is_nothing(cast: Cast) -> Non
     assert spending.figures(cast.acme, NOON).today == Sum(0, 0, 1, unpriced=0)
     count_new()
     assert spending.figures(cast.acme, NOON).today == Sum(0, 0, 1, unpriced=0)
+
+
+def test_a_charge_that_is_in_flight_again_is_taken_away(cast: Cast) -> None:
+    assumed = charge(cast.report_bot, 30)
+    count_new()
+    Hold.objects.filter(pk=assumed.pk).update(
+        state="held", settled_at=None, charged_nanos=None, charged_tokens=None
+    )
+    assert both_ways(cast.acme, "agent") == {}
+    assert spending.figures(cast.acme, NOON).today == Sum()
+    Hold.objects.filter(pk=assumed.pk).update(
+        state="settled", settled_at=NOON, charged_nanos=8 * CENTS, charged_tokens=0
+    )
+    assert both_ways(cast.acme, "agent") == {"report-bot": 8}
 
 
 def test_counting_again_changes_nothing(cast: Cast) -> None:
