@@ -117,12 +117,16 @@ def single(price: "types.ModelPrice") -> ModelPrice:
     calls = getattr(price, CALLS)
     return ModelPrice(
         version(),
-        *(rate_at(value, 0) for value in values),
-        call=nanos(calls / 1000) if isinstance(calls, Decimal) else None,
-        tiers=tuple(
-            Tier(start, *(rate_at(value, start + 1) for value in values)) for start in sorted(starts)
-        ),
+        *rates_at(values, 0),
+        nanos(calls / 1000) if isinstance(calls, Decimal) else None,
+        tuple(Tier(start, *rates_at(values, start + 1)) for start in sorted(starts)),
     )
+
+
+def rates_at(values: list[Any], read: int) -> tuple[int | None, int | None, int | None, int | None]:
+    """The rates of a request that reads so many tokens, in the order of rates.KINDS."""
+    input_rate, output_rate, cache_read, cache_write = (rate_at(value, read) for value in values)
+    return input_rate, output_rate, cache_read, cache_write
 
 
 def rate_at(value: "Decimal | types.TieredPrices | None", read: int) -> int | None:
