@@ -2159,7 +2159,8 @@ EDITED, ASK = "governance.approval.edited", "require_approval"
 
 @dataclass
 class Asked:
-    """What people were asked about: the tool as it was declared, and digests of the rules that asked."""
+    """What people were asked about: the tool as it was declared, and digests of the rules that asked,
+    ``budget:<public id>`` of each budget that was short, ``loop``."""
 
     tool: str
     declaration: str
@@ -2324,7 +2325,7 @@ class Replay:
     def ask(self, body: Body, standing: str) -> None:
         """Remember what people are asked about, the first time that they are."""
         data = body["data"]
-        lifts = self.asking(body)
+        lifts = self.asking(body) | set(data.get("asks", ()))
         if standing == "supervised" and (data["action"] != "read" or data.get("writes")):
             lifts.add(SUPERVISION)
         self.asked.setdefault(data["approval"], Asked(body["tool"], data["declaration"], lifts))
@@ -2353,6 +2354,8 @@ class Replay:
         """What an approval lifted is what people were asked about, for this very tool."""
         data = body["data"]
         lifted = set(data["facts"].get("lifted", ()))
+        if not {f"budget:{budget}" for budget in data.get("raised", ())} <= lifted:
+            yield "It raises a budget, and no approval lifted that."
         if not lifted and "used_approval" not in data:
             return
         used = data.get("used_approval", "")
@@ -2374,7 +2377,7 @@ class Replay:
         if standing == "observe" and decision != "allow":
             would, decision, code = decision, "allow", "observed"
         if decision == "allow" and "short" in data:
-            decision, code = "deny", str(data["short"])
+            decision, code = "pending" if data.get("asks") else "deny", str(data["short"])
         most = self.conduct.agents.get(body["agent"], {}).get("most_waiting") or MOST_WAITING
         if decision == "pending" and data["facts"].get("waiting", 0) >= most:
             decision, code = "deny", "too_many_pending"

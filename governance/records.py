@@ -196,6 +196,8 @@ class Records:
             ("standing", verdict.standing if verdict.standing != "active" else ""),
             ("writes", verdict.writes),
             ("short", verdict.short),
+            ("asks", sorted(verdict.further)),
+            ("raised", verdict.raised),
         ):
             if value:
                 data[name] = value
@@ -351,7 +353,8 @@ def plain_facts(facts: Facts, verdict: Verdict) -> dict[str, Any]:
         "used": {str(index): amount for index, amount in facts.used.items()},
         "spend": {name: str(value) for name, value in facts.spend.items()},
         "amounts": {str(rule.index): amount for rule, amount in verdict.consumes if rule.sum_path},
-        "lifted": sorted(facts.lifted),
+        "lifted": sorted({*facts.lifted, *verdict.passed}),
         "refused": facts.refused,
+        "loop": verdict.loop,
     }
     return {name: value for name, value in known.items() if value}

@@ -60,6 +60,7 @@ MAY_READ: dict[str, tuple[str, ...]] = {
             "billing.Budget",
             "billing.Account",
             "billing.Hold",
+            "billing.Price",
         ),
         ALL,
     ),
@@ -97,7 +98,7 @@ MAY_UPDATE: dict[str, tuple[str, ...]] = {
     "governance.ApprovalLink": ("waiting",),
     "governance.StandingUse": ("count", "last_at"),
     "governance.Overflow": ("count", "since", "last_at"),
-    "billing.Account": ("limit_amount", "spent", "held", "overage"),
+    "billing.Account": ("limit_amount", "raised", "spent", "held", "overage", "warned"),
     "billing.Hold": (
         "accounts",
         "model",
