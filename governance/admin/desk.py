@@ -103,6 +103,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         groups[-1]["items"].append(item("Who can do what", "rule", "access_overview"))
         groups[-1]["items"].append(item("Who is away", "event_busy", "absences_overview"))
         groups[0]["items"].insert(2, item("Requests", "rate_review", "proposals"))
+        groups[0]["items"].append(item("Spend", "bar_chart", "spend_overview"))
     if may_somewhere(person, "export_log"):
         groups[0]["items"] += [
             item("Exports", "archive", "exports_overview"),
@@ -136,6 +137,7 @@ def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
 # Link of the sidebar → how the names of its pages' addresses begin, which are not below the link's own.
 BELOW = {
     "Insights": ("insights",),
+    "Spend": ("spend",),
     "Log": ("log_",),
     "Exports": ("export",),
     "Streams": ("stream",),
