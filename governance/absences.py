@@ -6,9 +6,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from audit import log
-from governance import asking
+from governance import asking, reviewers
 from governance.models import Absence
-from workspaces.access import holders, may
+from workspaces.access import may
 from workspaces.models import Membership, User, Workspace
 from workspaces.people import actor_of
 
@@ -87,8 +87,10 @@ def check(
         raise ValidationError({"deputy": "Somebody else answers while you are away."})
     if actor == actor_of(deputy):
         raise ValidationError({"deputy": "Nobody makes themselves another person's deputy; ask them."})
-    if not holders(workspace, "decide").filter(pk=deputy.pk).exists():
-        raise ValidationError({"deputy": "A deputy needs the role of an approver in this workspace."})
+    if not reviewers.answerers(workspace).filter(pk=deputy.pk).exists():
+        raise ValidationError(
+            {"deputy": "A deputy needs the role of an approver or owner in this workspace."}
+        )
 
 
 def end(absence: Absence, *, actor: str) -> None:

@@ -6,7 +6,7 @@ do that, so they are not used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -76,9 +76,10 @@ class Ask:
     entry_index: int
     key: str = ""
     policy: str = ""
+    raises: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-COLUMNS = [field.name for field in fields(Ask)]
+COLUMNS = [each.name for each in fields(Ask)]
 
 
 def approval_of(ask: Ask) -> Approval:

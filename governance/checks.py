@@ -22,7 +22,7 @@ from governance.decide import Facts, Question, Verdict, decide
 from governance.memory import Memory, counter_key
 from governance.money import call_of
 from governance.pending import wait_for_people
-from governance.presented import NOTHING, Lifting, find
+from governance.presented import NOTHING, Hearing, Lifting, find
 from governance.recall import Answered, Recall
 from governance.records import Draft, Records
 from governance.requests import (
@@ -203,17 +203,19 @@ class Batch:
         """Judge anew, hold money, open an approval where people are needed, and append the entry. ``named``: the
         approval that the call presents, or that its call_id stands for."""
         verdict, facts, lifting = self.judge(agent, request, named)
+        hearing = Hearing(self, agent, request, named, lifting)
         decision = f"dec_{secrets.token_hex(16)}"
-        cost = self.reserve(agent, request, verdict, decision)
+        cost = self.reserve(hearing, verdict, decision)
+        facts = hearing.heard(facts)
         seq = self.memory.note_call(agent.id, request.session, request.digest.hex()[:16], labels=facts.labels)
         draft = self.records.draft(agent, request, verdict, facts, decision=decision, seq=seq, cost=cost)
         self.records.tell_budget(draft, cost, self.ledger.remaining(call_of(agent, request)))
         if verdict.decision == "pending":
-            waiting = lifting.waiting or wait_for_people(self, agent, request, verdict, draft)
+            waiting = hearing.lifting.waiting or wait_for_people(self, agent, request, verdict, draft)
             if waiting is not None:
                 self.records.attach(draft, waiting)
         if verdict.decision == "allow":
-            self.take_effect(agent, request, verdict, draft, lifting)
+            self.take_effect(agent, request, verdict, draft, hearing.lifting)
         self.records.append(draft)
         return draft
 
@@ -275,8 +277,10 @@ class Batch:
             },
         )
 
-    def reserve(self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str) -> Cost:
-        """Turn the verdict into a denial for what else is short: sessions, and then money, which is held otherwise."""
+    def reserve(self, hearing: Hearing, verdict: Verdict, decision: str) -> Cost:
+        """Turn the verdict into a denial for what else is short: sessions, and then money, which is held otherwise. Where
+        people may lift that it waits for them."""
+        agent, request = hearing.agent, hearing.request
         if verdict.decision != "allow":
             return FREE
         limit = agent.sessions_per_hour
@@ -285,7 +289,7 @@ class Batch:
             message = f"This agent may begin {limit} sessions an hour; go on in an old one."
             verdict.fall_short("rate_limited", message)
             return FREE
-        return money.reserve(self, agent, request, verdict, decision)
+        return money.reserve(hearing, verdict, decision)
 
     def take_effect(
         self, agent: AgentEntry, request: CheckRequest, verdict: Verdict, draft: Draft, lifting: Lifting
@@ -296,8 +300,10 @@ class Batch:
             key = counter_key(workspace, rule, agent.id, request.session)
             self.memory.count(key, rule.window, amount)
         self.memory.note_allowed(agent.id, request.session, request.tool, verdict.labels)
-        if verdict.lifted or verdict.supervision_lifted:
+        if verdict.lifted or verdict.supervision_lifted or verdict.passed:
             lifting.use(self, draft)
+        if verdict.raised:
+            money.record_raises(self, verdict, draft)
 
     def remember(
         self, agent: AgentEntry, request: CheckRequest, draft: Draft, epoch: int, *, named: bool
@@ -322,11 +328,11 @@ class Batch:
 
     def simulate(self, agent: AgentEntry, request: CheckRequest) -> Draft:
         """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
-        verdict, facts, _ = self.judge(agent, request, request.approval)
+        verdict, facts, lifting = self.judge(agent, request, request.approval)
+        hearing = Hearing(self, agent, request, request.approval, lifting)
         if verdict.decision == "allow":
-            shortage = self.ledger.check(call_of(agent, request), money.price(self, request))
-            if shortage:
-                money.fall_short(self, agent, request, verdict, shortage)
+            money.fits(hearing, verdict)
+            facts = hearing.heard(facts)
         draft = self.records.draft(
             agent, request, verdict, facts, decision=f"dec_{secrets.token_hex(16)}", seq=0, cost=FREE
         )

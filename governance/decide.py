@@ -82,6 +82,7 @@ class Verdict:
     standing: str = "active"
     writes: bool = False  # a tool that reads touches something in another way, too
     short: str = ""  # the code of what was short: money, or sessions
+    loop: dict[str, Any] = field(default_factory=dict)  # what goes round in circles
     # What stops it beside the rules and people may lift, by name, with what each may cover; and what they lifted.
     further: dict[str, dict[str, Any]] = field(default_factory=dict)
     passed: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -93,15 +94,14 @@ class Verdict:
         self.decision, self.code, self.short = "deny", code, code
         self.reasons.insert(0, {"code": code, "effect": "deny", "message": message, **more})
 
-    def wait_for(
-        self, further: dict[str, dict[str, Any]], code: str, message: str, **more: Any
-    ) -> None:
+    def wait_for(self, further: dict[str, dict[str, Any]], code: str, message: str, **more: Any) -> None:
         """Have people asked about something that stops the call beside its rules. Whoever is asked anew is asked for
         everything, also for what was lifted before."""
         self.decision, self.code, self.short = "pending", code, code
         self.reasons.insert(0, {"code": code, "effect": "require_approval", "message": message, **more})
         self.further = {**self.passed, **further}
-        self.asks = [] if self.would else [*self.asks, *self.lifted]  # nothing but this is enforced on who is observed
+        # Nothing but this is enforced on who is observed.
+        self.asks = [] if self.would else [*self.asks, *self.lifted]
         self.lifted, self.supervision_lifted, self.passed = [], False, {}
 
 

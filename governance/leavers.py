@@ -17,7 +17,7 @@ from governance import approvals, asking, containment, proposals, reviewers
 from governance.models import Approval, ApprovalLink, Mailing
 from governance.rosters import Roster
 from workspaces import people
-from workspaces.access import holders, tokens
+from workspaces.access import tokens
 from workspaces.models import Agent, Membership, SigninLink, Standing, User, Workspace
 from workspaces.people import actor_of
 
@@ -105,10 +105,10 @@ def preview(person: User, workspaces: list[Workspace] | None = None) -> Leaving:
 
 
 def owners_of(workspace: Workspace) -> list[int]:
-    """Active people who own the workspace and may decide approvals in it."""
+    """Active people who own the workspace and may answer approvals in it; which of them, the roster says."""
     owning = Membership.objects.filter(workspace=workspace, person=OuterRef("pk"), role=Membership.Role.OWNER)
-    deciding = holders(workspace, "decide").filter(Exists(owning))
-    return list(deciding.order_by("pk").values_list("pk", flat=True))
+    able = reviewers.answerers(workspace).filter(Exists(owning))
+    return list(able.order_by("pk").values_list("pk", flat=True))
 
 
 def judge(approval: Approval, person: User, owners: list[int], roster: Roster) -> Rerouting | None:

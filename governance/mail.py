@@ -18,7 +18,6 @@ from audit.models import Owed
 from governance import approvals, letters, links, reviewers, undelivered
 from governance.links import Issued
 from governance.models import Approval, ApprovalLink, Mailing
-from workspaces.access import may
 from workspaces.identifiers import random_text
 from workspaces.models import Agent, User
 
@@ -89,7 +88,7 @@ def collect(payload: dict[str, Any]) -> str:
     person = User.objects.get(public_id=payload["person"])
     agent = Agent.objects.select_related("workspace").get(public_id=payload["agent"])
     who = f"{agent.public_id} to {person.public_id}"
-    if not may(person, "decide", agent.workspace):
+    if not reviewers.answers_in(person, agent.workspace):
         return f"{who}: not mailed, they decide nothing any more"
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=person.pk)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.budgets import FREE, Call, Cost, Shortage, dollars
 from billing.costs import cost_of
+from governance import raises
 from governance.decide import Verdict
 from governance.requests import CheckRequest
 from governance.snapshot import Snapshot
@@ -12,6 +13,8 @@ from governance.subjects import AgentEntry
 
 if TYPE_CHECKING:
     from governance.checks import Batch
+    from governance.presented import Hearing
+    from governance.records import Draft
 
 
 def call_of(agent: AgentEntry, request: CheckRequest, model: str | None = None) -> Call:
@@ -54,18 +57,43 @@ def cost_in(current: Snapshot, day: date, tool_name: str, **said: Any) -> Cost:
     )
 
 
-def reserve(
-    batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, decision: str
-) -> Cost:
-    """Hold what an allowed call costs, or turn the verdict into a denial; budgets bind under ``observe`` too. Returns
-    what is held."""
+def reserve(hearing: "Hearing", verdict: Verdict, decision: str) -> Cost:
+    """Hold what an allowed call costs, or turn the verdict into a denial or a pending one; budgets bind under
+    ``observe`` too. What people raise for it is raised here, by exactly what it is short of. Returns what is held."""
+    if (cost := fits(hearing, verdict)) is None:
+        return FREE
+    call = call_of(hearing.agent, hearing.request)
+    verdict.raised = hearing.batch.ledger.hold(call, cost, decision, lifted=frozenset(verdict.passed))
+    return cost
+
+
+def fits(hearing: "Hearing", verdict: Verdict) -> Cost | None:
+    """What an allowed call would hold, or None where the budgets do not bear it, which the verdict says then. What
+    people are asked to raise is lifted only together: a budget that says no otherwise still does."""
+    batch, agent, request = hearing.batch, hearing.agent, hearing.request
     call, cost = call_of(agent, request), price(batch, request)
     shortage = batch.ledger.check(call, cost)
+    if shortage is not None and shortage.asks:
+        wanted = raises.wanted(batch.ledger, call, cost, shortage)
+        if not hearing.lifts(verdict, wanted, shortage.code, shortage.message, budget=shortage.budget):
+            return None
+        shortage = batch.ledger.check(call, cost, lifted=frozenset(wanted))
     if shortage is not None:
         fall_short(batch, agent, request, verdict, shortage)
-        return FREE
-    batch.ledger.hold(call, cost, decision)
+        return None
     return cost
+
+
+def record_raises(batch: "Batch", verdict: Verdict, draft: "Draft") -> None:
+    """The entries of what was raised for an allowed call, and that in its own."""
+    draft.entry["data"]["raised"] = verdict.raised
+    raises.record(
+        batch.entries,
+        verdict,
+        approval=draft.entry["data"]["used_approval"],
+        decision=draft.decision,
+        entry=draft.entry,
+    )
 
 
 def fall_short(

@@ -3,17 +3,21 @@
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from billing.budgets import PREFIX
 from governance.approvals import Ask, approval_of
 from governance.decide import SUPERVISION, Verdict
 from governance.models import Approval
+from governance.presented import LOOP
 from governance.records import Draft
 from governance.requests import CheckRequest
+from governance.rosters import RAISE
 from governance.rules import Review
 from governance.ruleset import CompiledRule
 from governance.subjects import AgentEntry
+from workspaces.access import holders_by_workspace
 from workspaces.identifiers import public_id
 from workspaces.models import Membership, ReviewerGroupMember, User
 
@@ -45,7 +49,8 @@ def wait_for_people(
         ask,
         requirements=requirements(
             batch.snapshot.workspace_id, agent, verdict.asks, supervised=verdict.supervised
-        ),
+        )
+        + further_requirements(batch, agent, verdict),
     )
     batch.records.asks.append(ask)
     approval = batch.recall.approvals[ask.public_id] = approval_of(ask)
@@ -59,7 +64,14 @@ def is_same(known: Approval, ask: Ask) -> bool:
         hmac.compare_digest(known.binding, ask.binding)
         and known.on_behalf_of_id == ask.on_behalf_of_id
         and set(ask.lifts) <= set(known.lifts)
+        and all(is_within(known.raises[lift], raised) for lift, raised in ask.raises.items())
     )
+
+
+def is_within(known: dict[str, Any], raised: dict[str, Any]) -> bool:
+    """Whether who is asked to raise a budget so is asked about this as well."""
+    same = known["account"] == raised["account"] and known["limit"] <= raised["limit"]
+    return same and raised["most"] <= known["most"]
 
 
 def refuse(batch: "Batch", agent: AgentEntry, verdict: Verdict, draft: Draft, most: int) -> None:
@@ -78,6 +90,9 @@ def asked(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Ver
     seconds = min(
         (review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in
     )
+    raises = {lift: raised for lift, raised in verdict.further.items() if lift.startswith(PREFIX)}
+    until = batch.now + timedelta(seconds=seconds)
+    ends = [datetime.fromisoformat(each["ends"]) for each in raises.values() if each["ends"]]
     return Ask(
         public_id=public_id("apr"),
         workspace_id=batch.snapshot.workspace_id,
@@ -90,12 +105,15 @@ def asked(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Ver
         key=request.caller.prefix,
         binding=batch.records.binding(agent, request, verdict),
         policy=batch.snapshot.policy,
-        lifts=[rule.digest for rule in verdict.asks] + [SUPERVISION] * verdict.supervised,
+        lifts=[rule.digest for rule in verdict.asks]
+        + [SUPERVISION] * verdict.supervised
+        + [*verdict.further],
+        raises=raises,
         requirements=[],
         on_behalf_of_id=batch.recall.principal(agent.id, request.on_behalf_of),
         epoch=batch.epoch(agent),
         created=batch.now,
-        expires_at=batch.now + timedelta(seconds=seconds),
+        expires_at=min([until, *ends]),
         entry_index=batch.entries.head().size + len(batch.entries.head().entries),
     )
 
@@ -127,23 +145,76 @@ def requirements(
         for rule, review in zip(rules, reviews, strict=True)
     ]
     if supervised:
-        approvers = Membership.objects.filter(workspace_id=workspace_id, role=Membership.Role.APPROVER)
-        keys = sorted(approvers.values_list("person_id", flat=True))
-        found.append({
-            "rule": "Supervised agent",
-            "digest": "",
-            "message": "This agent is supervised: a person approves everything but reads.",
-            "ask": "Should this agent do this now?",
-            "reviewers": keys,
-            "direct": keys,
-            "groups": {},
-            "owner": agent.owner_id,
-            "owner_counts": False,
-            "quorum": 1,
-            "veto": True,
-            "escalate": [],
-        })  # fmt: skip
+        found.append(
+            requirement(
+                agent,
+                approvers(workspace_id),
+                rule="Supervised agent",
+                message="This agent is supervised: a person approves everything but reads.",
+                ask="Should this agent do this now?",
+            )
+        )
     return found
+
+
+def further_requirements(batch: "Batch", agent: AgentEntry, verdict: Verdict) -> list[dict[str, Any]]:
+    """One for each thing that stops a call beside its rules: approvers say whether a loop may go on, and who manages
+    budgets whether one is raised, the agent's owner too, as they could raise it by hand."""
+    workspace_id = batch.snapshot.workspace_id
+    found = []
+    if LOOP in verdict.further:
+        found.append(
+            requirement(
+                agent,
+                approvers(workspace_id),
+                rule="Loop",
+                digest=LOOP,
+                message="This agent seems to go round in circles.",
+                ask="Should this agent go on with it once more?",
+            )
+        )
+    named = [lift for lift in verdict.further if lift.startswith(PREFIX)]
+    managers = holders_by_workspace([workspace_id], RAISE).get(workspace_id, frozenset()) if named else ()
+    for lift in named:
+        raised = verdict.further[lift]
+        found.append(
+            requirement(
+                agent,
+                sorted(managers),
+                rule=raised["title"],
+                digest=lift,
+                message="Who manages budgets may raise this one once, for this call.",
+                ask=f"May this budget be raised for this call, by at most {raised['told']}?",
+            )
+            | {"permission": RAISE, "owner_counts": True}
+        )
+    return found
+
+
+def approvers(workspace_id: int) -> list[int]:
+    """Keys of everybody with the role of an approver."""
+    rows = Membership.objects.filter(workspace_id=workspace_id, role=Membership.Role.APPROVER)
+    return sorted(rows.values_list("person_id", flat=True))
+
+
+def requirement(
+    agent: AgentEntry, keys: list[int], *, rule: str, message: str, ask: str, digest: str = ""
+) -> dict[str, Any]:
+    """What no rule but the system asks: one of these people, of whom one says no for all."""
+    return {
+        "rule": rule,
+        "digest": digest,
+        "message": message,
+        "ask": ask,
+        "reviewers": keys,
+        "direct": keys,
+        "groups": {},
+        "owner": agent.owner_id,
+        "owner_counts": False,
+        "quorum": 1,
+        "veto": True,
+        "escalate": [],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """What lifts the objections of rules that ask: the approval that an agent presents, or one given in advance.
 
-Neither is a grant. Both lift exactly the rules that asked, and everything else is judged again.
+Neither is a grant. Both lift exactly the rules that asked, and everything else is judged again. What stops a call
+beside its rules, a budget that is short or a loop, is lifted by an approval that was asked for that, and by nothing
+given in advance.
 """
 
 import hmac
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from governance import standing
-from governance.decide import Verdict
+from governance.decide import REFUSED_APPROVAL, Facts, Verdict
 from governance.models import Approval, StandingApproval
 from governance.records import Draft
 from governance.requests import CheckRequest
@@ -59,6 +62,8 @@ class Lifting:
 
 
 NOTHING = Lifting()
+LOOP = "loop"  # in the lifts of an approval: this call may go on with a loop, once
+NOT_ASKED = "not_asked"
 EDITED = (
     "A reviewer edited this call: the approval is for the edited one. Read the approval, and ask again with the tool "
     "and the arguments that it tells."
@@ -102,3 +107,64 @@ def why_refused(
 def is_edited_for(approval: Approval, agent: AgentEntry) -> bool:
     """Whether a reviewer edited this approval of this agent."""
     return approval.agent_id == agent.id and approval.edit_index is not None
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One check, and what people say of what stops it beside its rules. ``lifting`` is what was found so far."""
+
+    batch: "Batch"
+    agent: AgentEntry
+    request: CheckRequest
+    named: str
+    lifting: Lifting = NOTHING
+
+    def lifts(
+        self, verdict: Verdict, wanted: Mapping[str, dict[str, Any]], code: str, message: str, **more: Any
+    ) -> bool:
+        """Whether the presented approval lifts all that is wanted, for this very call. If not, the verdict of the
+        allowed call is turned: it waits for people, or is denied where the approval is no good.
+
+        ``wanted``: LOOP, or ``budget:<public id>`` with the account, its limit, by how much it is ``short`` and the
+        ``most`` that people are asked to raise it by."""
+        approval, refused = self.presented(verdict)
+        if approval is not None and refused in ("", "pending"):
+            missing = why_not_covered(approval, wanted)
+            if not missing and not refused:
+                self.lifting = Lifting(approval=approval)
+                verdict.passed |= wanted
+                return True
+            if not missing:
+                self.lifting = Lifting(waiting=approval)
+            refused = "" if missing in ("", NOT_ASKED) else missing
+        if refused:
+            verdict.fall_short(refused, REFUSED_APPROVAL[refused])
+        else:
+            verdict.wait_for({**wanted}, code, message, **more)
+        return False
+
+    def heard(self, facts: Facts) -> Facts:
+        """The facts with what was lifted in the end."""
+        return replace(facts, lifted=self.lifting.lifted) if self.lifting.lifted else facts
+
+    def presented(self, verdict: Verdict) -> tuple[Approval | None, str]:
+        """The approval that is presented, and why it lifts nothing; "" where it is good."""
+        if self.lifting.approval is not None or not self.named:
+            return self.lifting.approval, ""
+        refused = why_refused(self.batch, self.agent, self.request, verdict, self.named)
+        return self.batch.recall.approvals.get(self.named), refused
+
+
+def why_not_covered(approval: Approval, wanted: Mapping[str, dict[str, Any]]) -> str:
+    """Why an approval does not lift all of this: NOT_ASKED where people were not asked about it, a code where they said
+    yes to something else; "" where it does. Who agreed to raise a budget agreed for the window that they saw, up to the
+    amount that they saw, and with the limit that they saw or a higher one."""
+    for lift, now in wanted.items():
+        if lift not in approval.lifts:
+            return NOT_ASKED
+        then = approval.raises.get(lift, {})
+        if now.get("account") != then.get("account") or now.get("limit", 0) < then.get("limit", 0):
+            return "approval_expired"
+        if now.get("short", 0) > then.get("most", 0):
+            return "approval_mismatch"
+    return ""

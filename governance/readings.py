@@ -13,7 +13,7 @@ from governance.models import Approval, ApprovalLink, PolicyVersion
 from governance.rosters import Roster
 from governance.rules import RuleErrors
 from governance.ruleset import RuleSet
-from workspaces.access import may, workspaces_for
+from workspaces.access import may
 from workspaces.models import Agent, Resource, User, Workspace
 from workspaces.patterns import PatternError
 
@@ -71,7 +71,7 @@ def sees_content(person: User, approval: Approval) -> bool:
     """Whether the person may see arguments: by their role, or because their vote counts or counted here."""
     if may(person, "view_content", approval.agent):
         return True
-    if not may(person, "decide", approval.workspace):
+    if not reviewers.may_answer(person, approval):
         return False
     return reviewers.is_concerned(person, approval, timezone.now())
 
@@ -189,7 +189,7 @@ def waiting_for(person: User, now: datetime) -> QuerySet[ApprovalLink]:
         deadline__gt=now,
         approval__status=Approval.Status.PENDING,
         approval__epoch=epoch,
-        approval__workspace__in=workspaces_for(person, "decide"),
+        approval__workspace__in=reviewers.workspaces_of(person),
     )
 
 

@@ -196,7 +196,7 @@ class Records:
             ("standing", verdict.standing if verdict.standing != "active" else ""),
             ("writes", verdict.writes),
             ("short", verdict.short),
-            ("asks", sorted(verdict.further)),
+            ("asks", {lift: each.get("most", 0) for lift, each in verdict.further.items()}),
             ("raised", verdict.raised),
         ):
             if value:

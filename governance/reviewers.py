@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from governance.models import Approval, ApprovalLink, Vote
 from governance.outcomes import Status, refusal
 from governance.rosters import (
     ACTED_FOR,
+    ANSWERING,
+    DECIDE,
     KEY_CREATOR,
     OWNER,
     RULE_AUTHOR,
@@ -21,9 +23,11 @@ from governance.rosters import (
     Roster,
     exclusions,
     exclusions_now,
+    permission_for,
+    permissions_in,
 )
 from workspaces import access
-from workspaces.models import User
+from workspaces.models import User, Workspace
 
 LOOKED_THROUGH = 1000  # approvals that wait for one person and are judged for their inbox
 
@@ -77,7 +81,7 @@ class Panel:
         """Whether the person has a seat here now: still named, allowed to decide, and not shut out."""
         return (
             is_named(requirement, person_id, self.roster)
-            and self.roster.may_decide(self.workspace, person_id)
+            and self.roster.may_answer(requirement, self.workspace, person_id)
             and not self.shut_out(requirement, person_id)
         )
 
@@ -94,7 +98,8 @@ class Panel:
             return False
         if away.recorded_by is not None and self.shut_out(requirement, away.recorded_by):
             return False
-        return self.roster.may_decide(self.workspace, person_id) and not self.shut_out(requirement, person_id)
+        able = self.roster.may_answer(requirement, self.workspace, person_id)
+        return able and not self.shut_out(requirement, person_id)
 
     def ballot(self, person_id: int) -> Ballot | None:
         """What the person's answer would be now, None where it would not count: their own seat first, then that of an
@@ -160,6 +165,8 @@ def why_excluded(requirement: Requirement, person_id: int, approval: Approval, w
     """Why a person never counts for a requirement; ``why`` is what holds for the whole approval."""
     if person_id == approval.on_behalf_of_id:
         return ACTED_FOR
+    if permission_for(requirement) != DECIDE:
+        return ""  # who manages budgets could raise this one without being asked
     if not why and person_id in (approval.agent.owner_id, requirement.get("owner")):
         return "" if requirement.get("owner_counts") else OWNER
     return why
@@ -284,9 +291,36 @@ def is_reachable(approval: Approval, now: datetime) -> bool:
 def ballot(person: User, approval: Approval, now: datetime, roster: Roster | None = None) -> Ballot | None:
     """What this person's answer would be now; None where it would not count. Costs queries for votes, permissions and
     the roster unless fetched or given."""
-    if refusal(approval, now) is not None or not access.may(person, "decide", approval.workspace):
+    if refusal(approval, now) is not None or not may_answer(person, approval):
         return None
     return Panel(approval, roster or Roster.of([approval], now)).ballot(person.pk)
+
+
+def may_answer(person: User, approval: Approval) -> bool:
+    """Whether the person's roles let them answer for a part of this approval, whoever was asked."""
+    return any(access.may(person, each, approval.workspace) for each in permissions_in([approval]))
+
+
+def answers_in(person: User, workspace: Workspace) -> bool:
+    """Whether the person's roles let them answer approvals of a workspace."""
+    return any(access.may(person, each, workspace) for each in ANSWERING)
+
+
+def answers_somewhere(person: User) -> bool:
+    """Whether the person's roles let them answer approvals of any workspace."""
+    return any(access.may_somewhere(person, each) for each in ANSWERING)
+
+
+def answerers(workspace: Workspace) -> QuerySet[User]:
+    """Active people whose roles let them answer approvals of a workspace."""
+    held = [access.holders(workspace, each).values("pk") for each in ANSWERING]
+    return User.objects.filter(Q(pk__in=held[0]) | Q(pk__in=held[1]))
+
+
+def workspaces_of(person: User) -> QuerySet[Workspace]:
+    """The workspaces in which the person's roles let them answer approvals."""
+    held = [access.workspaces_for(person, each).values("pk") for each in ANSWERING]
+    return Workspace.objects.filter(Q(pk__in=held[0]) | Q(pk__in=held[1]))
 
 
 def may_decide(person: User, approval: Approval, now: datetime) -> bool:
@@ -319,7 +353,7 @@ def why_not(person: User, approval: Approval, now: datetime) -> str:
         return f"Your answer does not count here: {EXCLUSIONS[reason]}."
     if not asked:
         return "You were not asked: no rule that asks names you, nor does anybody who is away."
-    if not access.may(person, "decide", approval.workspace):
+    if not any(access.may(person, permission_for(each), approval.workspace) for each in asked):
         return "Your roles do not let you decide approvals any more; ask an owner of the workspace."
     if not any(is_named(each, person.pk, roster) for each in asked):
         return "You have left the group that was asked, so your answer does not count any more."
@@ -358,7 +392,7 @@ def inbox(person: User, now: datetime) -> QuerySet[Approval]:
     linked = ApprovalLink.objects.filter(person=person, waiting=True, deadline__gt=now)
     links = linked.order_by("deadline", "pk").values_list("approval_id", flat=True)[:LOOKED_THROUGH]
     waiting = Approval.objects.filter(
-        workspace__in=access.workspaces_for(person, "decide"), status=Status.PENDING, expires_at__gt=now
+        workspace__in=workspaces_of(person), status=Status.PENDING, expires_at__gt=now
     )
     # An approval whose process the worker has not started yet has no links.
     fresh = waiting.filter(process=None).order_by("pk").values_list("pk", flat=True)[:LOOKED_THROUGH]

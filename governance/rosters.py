@@ -15,6 +15,9 @@ from workspaces.people import PERSON
 
 Requirement: TypeAlias = dict[str, Any]
 
+DECIDE, RAISE = "decide", "manage_budgets"  # who answers a rule, and who answers for a budget
+ANSWERING = (DECIDE, RAISE)
+
 # Why a person's answer never counts for an approval, as it stands in Approval.excluded.
 ACTED_FOR, KEY_CREATOR, RULE_AUTHOR, OWNER = "acted_for", "key_creator", "rule_author", "owner"
 
@@ -31,24 +34,28 @@ class Away:
 class Roster:
     """What decides whose answer counts, read with a constant number of queries however many approvals there are.
 
-    ``deciders`` are active people who may decide, by workspace; ``members`` the people of reviewer groups, by group;
-    ``away`` is by workspace and person; ``excluded`` says who is shut out of an approval and why, by its public id.
+    ``deciders`` are active people who may answer, by permission and workspace; ``members`` the people of reviewer
+    groups, by group; ``away`` is by workspace and person; ``excluded`` says who is shut out of an approval and why, by
+    its public id.
     """
 
     now: datetime
-    deciders: Mapping[int, frozenset[int]]
+    deciders: Mapping[str, Mapping[int, frozenset[int]]]
     members: Mapping[int, frozenset[int]]
     away: Mapping[int, Mapping[int, Away]]
     excluded: Mapping[str, Mapping[int, str]]
 
     @classmethod
     def of(cls, approvals: Iterable[Approval], now: datetime) -> "Roster":
-        """The roster for these approvals, with at most six queries."""
+        """The roster for these approvals, with at most seven queries."""
         approvals = list(approvals)
         workspaces = {approval.workspace_id for approval in approvals}
         return cls(
             now=now,
-            deciders=holders_by_workspace(workspaces, "decide"),
+            deciders={
+                permission: holders_by_workspace(workspaces, permission)
+                for permission in permissions_in(approvals)
+            },
             members=members_of({group for approval in approvals for group in groups_in(approval)}),
             away=absences_of(workspaces, now),
             excluded=exclusions(approvals),
@@ -56,11 +63,15 @@ class Roster:
 
     def without(self, person_id: int) -> "Roster":
         """The same, had this person no role anywhere."""
-        left = {workspace: people - {person_id} for workspace, people in self.deciders.items()}
+        left = {
+            permission: {workspace: people - {person_id} for workspace, people in held.items()}
+            for permission, held in self.deciders.items()
+        }
         return replace(self, deciders=left)
 
-    def may_decide(self, workspace_id: int, person_id: int) -> bool:
-        return person_id in self.deciders.get(workspace_id, ())
+    def may_answer(self, requirement: Requirement, workspace_id: int, person_id: int) -> bool:
+        """Whether the person's roles let them answer for a requirement."""
+        return person_id in self.deciders.get(permission_for(requirement), {}).get(workspace_id, ())
 
     def is_member(self, group: int, person_id: int) -> bool:
         return person_id in self.members.get(group, ())
@@ -75,6 +86,17 @@ class Roster:
         if person_id in away:
             return []
         return sorted(absent for absent, how in away.items() if how.deputy == person_id)
+
+
+def permission_for(requirement: Requirement) -> str:
+    """What somebody must hold for their answer to count: to decide, or for a budget to manage budgets."""
+    permission: str = requirement.get("permission", DECIDE)
+    return permission
+
+
+def permissions_in(approvals: Iterable[Approval]) -> set[str]:
+    """What answers to these approvals rest on."""
+    return {permission_for(each) for approval in approvals for each in approval.requirements}
 
 
 def groups_in(approval: Approval) -> set[int]:

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from governance import absences
 from governance.presentation import zone_of
-from workspaces.access import Forbidden, holders, may, workspaces_for
+from governance.reviewers import answerers
+from workspaces.access import Forbidden, may, workspaces_for
 from workspaces.access.admin import actor_in, person_of, sentences
 from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import User, Workspace
@@ -100,7 +101,7 @@ def page(request: HttpRequest, workspace: Workspace) -> HttpResponse:
             "form": form,
             "zone": zone,
             "people": members(workspace) if manages else (),
-            "deputies": holders(workspace, "decide").exclude(pk=visitor.pk).order_by("email")[:OFFERED],
+            "deputies": answerers(workspace).exclude(pk=visitor.pk).order_by("email")[:OFFERED],
         }
         return render(request, "admin/access/absences.html", context, status=400 if form.errors else 200)
 

@@ -236,7 +236,7 @@ class Answering(ScopedAdmin):
 
     def refuse(self, request: HttpRequest, person: User, approval: Approval, refused: NotAReviewer) -> None:
         """Say why an answer does not count. Raises Forbidden for somebody who does not decide here at all."""
-        if not may(person, "decide", approval.workspace):
+        if not reviewers.may_answer(person, approval):
             raise Forbidden(str(refused)) from refused
         messages.error(request, str(refused))
 

@@ -23,7 +23,7 @@ from governance.readings import sees_content, status_of
 from governance.readings import waits_at as waits_at
 from governance.reviewers import why_not
 from workspaces import factors
-from workspaces.access import Forbidden, may
+from workspaces.access import Forbidden
 from workspaces.access.admin import act, filled, person_of
 from workspaces.models import Tool, User
 from workspaces.people import actor_of
@@ -132,7 +132,7 @@ class ApprovalAdmin(answering.Answering):
                 seen=answer["round"],
             )
         except NotAReviewer as refused:
-            if not may(person, "decide", approval.workspace):
+            if not reviewers.may_answer(person, approval):
                 raise Forbidden(str(refused)) from refused
             messages.error(request, str(refused))
             return None

@@ -15,6 +15,7 @@ from governance import containment, leavers, reviewers, undelivered
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
 from governance.naming import names_of
+from governance.rosters import ANSWERING
 from workspaces.access import may_somewhere
 from workspaces.models import Agent, AgentKey, AgentRole, ResourceGrant, Standing, ToolGrant, User, Workspace
 
@@ -60,8 +61,8 @@ def concerns(person: User, workspaces: Workspaces, now: datetime) -> list[Concer
 
 def waiting(person: User, workspaces: Workspaces, now: datetime) -> Concern:
     """Calls that wait: for this person where they decide, otherwise for anybody."""
-    concern = Concern("waiting", "Waiting for an answer", ("decide",), "No call waits for anybody's answer.")
-    if may_somewhere(person, "decide"):
+    concern = Concern("waiting", "Waiting for an answer", ANSWERING, "No call waits for anybody's answer.")
+    if reviewers.answers_somewhere(person):
         concern.title, concern.empty = (
             "Waiting for you",
             "Nothing waits for you; you get a mail when it does.",

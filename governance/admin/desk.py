@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import Head
-from governance import pulse, readings
+from governance import pulse, readings, reviewers
 from governance.admin import attention
 from workspaces.access import glass, may_somewhere, operates, workspaces_for
 from workspaces.access.admin import person_of
@@ -127,7 +127,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
     """Say beside the approvals' link how many wait for this person."""
-    if isinstance(person, User) and may_somewhere(person, "decide"):
+    if isinstance(person, User) and reviewers.answers_somewhere(person):
         count = readings.waiting_for(person, timezone.now())[: MOST_COUNTED + 1].count()
         for each in groups[0]["items"]:
             if count and each["title"] == "Approvals":

@@ -20,6 +20,7 @@ from governance.api.approvals import (
 from governance.batch_answers import Answered
 from governance.edits import Judged
 from workspaces import factors
+from workspaces.api.views import VIEW
 
 NAME = serializers.CharField(max_length=200)
 
@@ -122,7 +123,7 @@ class QuestionDocument(Exact):
 class ApprovalQuestion(ApprovalRows):
     """A question to the agent, which it sees while it waits."""
 
-    permission = {"POST": "decide"}
+    permission = {"POST": VIEW}
     serializer_class = WholeApprovalDocument
 
     @extend_schema(request=QuestionDocument)

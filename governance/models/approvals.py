@@ -38,10 +38,17 @@ class Approval(models.Model):
     binding = models.CharField(max_length=64, help_text="HMAC of the exact call that is approved.")
     policy = models.CharField(max_length=80, blank=True, help_text="The version that judged.")
     lifts = models.JSONField(help_text="Digests of the rules it lifts, and nothing else.")
+    raises = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Budgets that it raises once: {"budget:<public id>": {"account": its key, "limit": as it was, '
+        '"needs": what the call holds, "most": the most that it is raised by, "ends": of the window, or null, …}}.',
+    )
     requirements = models.JSONField(
         help_text='One per matched rule: [{"rule": name, "digest": …, "ask": …, "message": …, "reviewers": [pk, …],'
         ' "direct": [pk, …], "groups": {group pk: [pk, …]}, "owner": user pk, "owner_counts": bool, '
-        '"quorum": k, "veto": bool, "escalate": [{"after": seconds, "reviewers": […], "groups": {…}}, …]}, …].'
+        '"quorum": k, "veto": bool, "escalate": [{"after": seconds, "reviewers": […], "groups": {…}}, …], '
+        '"permission": what to hold, where it is not to decide}, …].'
     )
     excluded = models.JSONField(
         default=dict, help_text="User pk → why their answer never counts; written at its start."
