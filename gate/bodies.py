@@ -8,6 +8,7 @@ from typing import Any
 
 from audit import canonical, secrets
 from audit.canonical import ParseError
+from governance.loops import likeness
 from governance.requests import (
     AccessWish,
     ApprovalCancel,
@@ -181,6 +182,7 @@ def parse_check(raw: bytes, caller: Caller, idempotency_key: str, retries: int =
         idempotency_key=idempotency_key,
         body_digest=hashlib.sha256(raw).digest() if idempotency_key else b"",
         encoded=canonical.Encoded(encoded) if said is arguments else None,
+        likeness=likeness(tool, encoded),
     )
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from audit import log, receipts
 from audit.notes import Signer
 from billing.budgets import FREE, Call, Cost, Ledger
-from governance import appeals, inquiries, money, reports, snapshot
+from governance import appeals, inquiries, looping, money, reports, snapshot
 from governance.decide import Facts, Question, Verdict, decide
 from governance.memory import Memory, counter_key
 from governance.money import call_of
@@ -131,7 +131,7 @@ class Batch:
         """Read once what the requests refer to."""
         checks = [request for request in requests if isinstance(request, CheckRequest)]
         callers = [(request.caller.agent_id, request.session) for request in checks]
-        callers += [(r.caller.agent_id, "") for r in requests if isinstance(r, StandingQuery)]
+        callers += [(r.caller.agent_id, "") for r in requests if isinstance(r, StandingQuery | OutcomeReport)]
         if callers:
             self.memory.load(callers, self.counters(checks))
             self.ledger.load(self.calls(checks))
@@ -217,6 +217,8 @@ class Batch:
         if verdict.decision == "allow":
             self.take_effect(agent, request, verdict, draft, hearing.lifting)
         self.records.append(draft)
+        if verdict.decision == "allow":
+            looping.note(self, agent, request, verdict, draft, cost)
         return draft
 
     def judge(self, agent: AgentEntry, request: CheckRequest, named: str) -> tuple[Verdict, Facts, Lifting]:
@@ -278,8 +280,8 @@ class Batch:
         )
 
     def reserve(self, hearing: Hearing, verdict: Verdict, decision: str) -> Cost:
-        """Turn the verdict into a denial for what else is short: sessions, and then money, which is held otherwise. Where
-        people may lift that it waits for them."""
+        """Turn the verdict into a denial for what else is short, sessions, or goes round in circles, or money, which is
+        held otherwise. What people may lift waits for them."""
         agent, request = hearing.agent, hearing.request
         if verdict.decision != "allow":
             return FREE
@@ -288,6 +290,8 @@ class Batch:
         if limit is not None and begins and self.memory.sessions_begun(agent.id) >= limit:
             message = f"This agent may begin {limit} sessions an hour; go on in an old one."
             verdict.fall_short("rate_limited", message)
+            return FREE
+        if looping.stop(self, agent, request, verdict):
             return FREE
         return money.reserve(hearing, verdict, decision)
 
@@ -330,7 +334,7 @@ class Batch:
         """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
         verdict, facts, lifting = self.judge(agent, request, request.approval)
         hearing = Hearing(self, agent, request, request.approval, lifting)
-        if verdict.decision == "allow":
+        if verdict.decision == "allow" and not looping.stop(self, agent, request, verdict):
             money.fits(hearing, verdict)
             facts = hearing.heard(facts)
         draft = self.records.draft(
@@ -341,7 +345,12 @@ class Batch:
 
 
 def report(batch: Batch, agent: AgentEntry, request: OutcomeReport) -> Answer:
-    return batch.reports.report(agent, request)
+    row = batch.reports.rows.get((request.decision, agent.id))
+    was = row.outcome if row else ""
+    answer = batch.reports.report(agent, request)
+    if row is not None and row.outcome != was:
+        looping.note_result(batch, agent, request, row.entry_index)
+    return answer
 
 
 def throttle(batch: Batch, agent: AgentEntry, request: ThrottleNote) -> Answer:

@@ -15,6 +15,7 @@ from django.db import connection
 
 from audit.log import adapt
 from governance import windows
+from governance.loops import Pace, Seen
 from governance.ruleset import CompiledRule
 
 LABEL_SECONDS = 3600
@@ -23,18 +24,21 @@ TOOLS_KEPT = 64
 
 encode = msgspec.json.encode
 decode = msgspec.json.decode
+read_recent = msgspec.json.Decoder(list[Seen]).decode
+read_pace = msgspec.json.Decoder(Pace).decode
 
 
 @dataclass(slots=True)
 class AgentMemory:
-    """``labels`` maps a label to the second of the last allowed call of a session that carries it."""
+    """``labels`` maps a label to the second of the last allowed call of a session that carries it; ``recent`` are its
+    allowed calls of late in all sessions, and ``pace`` is what it costs an hour, for loops."""
 
     id: int
     seq: int = 0
     labels: dict[str, float] = field(default_factory=dict)
     sessions: list[float] = field(default_factory=list)
-    recent: list[list[Any]] = field(default_factory=list)
-    pace: dict[str, float] = field(default_factory=dict)
+    recent: list[Seen] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
     changed: bool = False
 
 
@@ -76,8 +80,10 @@ class Memory:
                 f" WHERE agent_id IN ({marks(agents)})",
                 agents,
             )
-            for agent_id, seq, *texts in cursor.fetchall():
-                self.agents[agent_id] = AgentMemory(agent_id, seq, *map(decode, texts))
+            for agent_id, seq, labels, sessions, recent, pace in cursor.fetchall():
+                self.agents[agent_id] = AgentMemory(
+                    agent_id, seq, decode(labels), decode(sessions), read_recent(recent), read_pace(pace)
+                )
             cursor.execute(
                 "SELECT agent_id, name, labels, tools, calls, allowed, started FROM governance_session"
                 f" WHERE (agent_id, name) IN (VALUES {marks(pairs, '(%s, %s)')})",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.canonical import Encoded
+from governance.loops import Likeness
 from workspaces.arguments import InvalidArguments, Tool
 
 
@@ -33,7 +34,7 @@ class CheckRequest:
     """One check. ``withheld`` is the arguments without the secrets found in them, or None where none was found;
     ``digest`` is the SHA-256 over the canonical tool and arguments; ``encoded`` the arguments as it has them, where
     they hold no null; ``kept_context`` the context as the log keeps it; ``estimated_usage`` tokens by kind; and
-    ``retry_count`` how often the client says that it tried this before."""
+    ``retry_count`` how often the client says that it tried this before. ``likeness`` is how loops compare it."""
 
     caller: Caller
     tool: str
@@ -49,6 +50,7 @@ class CheckRequest:
     model: str = ""
     estimated_usage: dict[str, int] | None = None
     retry_count: int = 0
+    likeness: Likeness | None = None
     approval: str = ""
     context: dict[str, Any] = field(default_factory=dict)
     resource: str | None = None

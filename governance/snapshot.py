@@ -21,6 +21,7 @@ from governance.ruleset import CompiledRule, RuleSet
 from governance.subjects import AgentEntry, KeyEntry, ToolEntry, effective_standing
 from workspaces.access import grants
 from workspaces.arguments import Tool as CompiledTool
+from workspaces.loop_limits import read_loop_limits
 from workspaces.models import (
     Agent,
     AgentKey,
@@ -238,6 +239,7 @@ def entry_of(
         sessions_per_hour=row.sessions_per_hour,
         most_waiting=row.most_waiting,
         cost_center=row.cost_center,
+        loop_limits=read_loop_limits(row.loop_limits),
         keys=keys or {},
         groups=groups,
         tools=tools,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from workspaces.arguments import Tool
+from workspaces.loop_limits import DEFAULTS, LoopLimits
 
 if TYPE_CHECKING:
     from governance.ruleset import CompiledRule
@@ -43,6 +44,7 @@ class AgentEntry:
     view: dict[str, Any]
     most_waiting: int | None = None
     cost_center: str = ""
+    loop_limits: LoopLimits = DEFAULTS
     candidates: dict[str, list["CompiledRule"]] = field(default_factory=dict)
     generation: int = -1
 
