@@ -9,6 +9,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
 from audit import log
+from billing import resets
 from billing.budgets import dollars
 from billing.models import Account, Budget
 from workspaces.changes import Applied, Change, OtherWorkspace, assign
@@ -152,9 +153,10 @@ def reset(budget: Budget, *, actor: str, reason: str) -> Budget:
         message = f"Give a reason of 1 to {LONGEST_REASON} characters; whoever reads the log will want it."
         raise ValidationError({"reason": ValidationError(message, code="reason_missing")})
     with log.write(budget.workspace.log_id) as entries:
-        budget.refresh_from_db(fields=["generation"])
+        budget.refresh_from_db(fields=["generation", "limit_amount"])
         budget.generation += 1
         budget.save(update_fields=["generation"])
+        resets.move_holds(budget)
         entries.record(
             "billing.budget.reset",
             actor=actor,
