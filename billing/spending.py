@@ -119,9 +119,11 @@ def total(sums: Iterable[Sum]) -> Sum:
     return whole
 
 
-def tail(workspace: Workspace) -> Tail:
+def tail(workspace: Workspace, only: Only = Only()) -> Tail:
     """What the worker has not come to, up to UNCOUNTED_READ charges, in one query."""
-    rows = Hold.objects.filter(UNCOUNTED, workspace=workspace).only(*COLUMNS)[: UNCOUNTED_READ + 1]
+    rows = Hold.objects.filter(UNCOUNTED, of_charges(only), workspace=workspace).only(*COLUMNS)[
+        : UNCOUNTED_READ + 1
+    ]
     charges = list(rows)
     added, _ = differences(charges[:UNCOUNTED_READ], ZoneInfo(workspace.timezone))
     return Tail(added, len(charges) > UNCOUNTED_READ)
@@ -143,7 +145,7 @@ def by_day(workspace: Workspace, only: Only, span: Span, rest: Tail) -> dict[dat
 
 def figures(workspace: Workspace, now: datetime, *, only: Only = Only(), rest: Tail | None = None) -> Figures:
     """Today, this month and the trend, each with the time before; four queries at most."""
-    rest = rest or tail(workspace)
+    rest = rest or tail(workspace, only)
     day = today(workspace, now)
     trend = Span(day - timedelta(days=TREND - 1), day)
     month = Span(day.replace(day=1), day)

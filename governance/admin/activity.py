@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, Q
+from django.utils import timezone
 
 from audit.models import Entry
-from billing.budgets import dollars, window_start
-from billing.models import Account, Budget
+from billing import gauges, spending
+from billing.models import Hold
+from billing.spending import Dimension, Only
 from governance.models import DecisionRecord, Session
 from governance.naming import recent
 from governance.presentation import visible
@@ -20,7 +21,8 @@ LOOKED_THROUGH = 2_000  # entries of an agent
 SHOWN = 12
 SESSIONS = 8
 DENIED = "governance.check.denied"
-FULL, NEARLY = 100, 80  # percent
+CHARGES = 8
+FULL = 100  # percent
 
 
 @dataclass(slots=True)
@@ -50,26 +52,6 @@ class Run:
     labels: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A budget in the window that runs: amounts in US dollars, shares in whole percents of the limit."""
-
-    title: str
-    address: int
-    limit: str
-    spent: str
-    held: str
-    left: str
-    spent_share: int
-    held_share: int
-    per_session: bool
-
-    @property
-    def state(self) -> str:
-        used = self.spent_share + self.held_share
-        return "danger" if used >= FULL else "warning" if used >= NEARLY else "success"
-
-
 def activity(agent: Agent) -> dict[str, Any]:
     """The latest decisions, denials by tool and code, and sessions of an agent, newest first."""
     log_id = agent.workspace.log_id
@@ -81,6 +63,7 @@ def activity(agent: Agent) -> dict[str, Any]:
         "denials": denials(rows)[:SHOWN],
         "runs": runs(agent, rows),
         "looked_through": LOOKED_THROUGH,
+        **spent(agent, timezone.now()),
     }
 
 
@@ -121,36 +104,14 @@ def runs(agent: Agent, rows: list[Row]) -> list[Run]:
     return [Run(visible(name), calls[name], denied[name], last[name], labels.get(name, [])) for name in names]
 
 
-def bars(agent: Agent, now: datetime) -> list[Bar]:
-    """The budgets that the agent's calls count against, the tightest scope first, in two queries."""
-    workspace = agent.workspace
-    starts = {window: window_start(window, now, workspace.timezone) for window in Budget.Window.values}
-    running = Account.objects.filter(key__in=starts.values())
-    applying = Budget.objects.filter(Q(agent=agent) | Q(agent=None), workspace=workspace)
-    budgets = applying.order_by("scope", "pk").prefetch_related(
-        Prefetch("accounts", running, to_attr="running")
-    )
-    return [bar(budget, starts[budget.window]) for budget in budgets]
-
-
-def bar(budget: Any, start: str) -> Bar:
-    """One budget; of one for each session only the limit can be told."""
-    account = next((each for each in budget.running if each.key == start), Account())
-    limit = budget.limit_amount
-    spent, held = account.spent, account.held
-    return Bar(
-        title=str(budget),
-        address=budget.pk,
-        limit=dollars(limit),
-        spent=dollars(spent),
-        held=dollars(held),
-        left=dollars(max(0, limit - spent - held)),
-        spent_share=share(spent, limit),
-        held_share=min(share(held, limit), FULL - share(spent, limit)),
-        per_session=budget.scope == Budget.Scope.SESSION,
-    )
-
-
-def share(part: int, whole: int) -> int:
-    """Whole percents, 100 at most; all of a limit of nothing is used up."""
-    return FULL if part >= whole else part * FULL // whole
+def spent(agent: Agent, now: datetime) -> dict[str, Any]:
+    """What the agent spent, how its budgets stand, and its last charges, in about nine queries."""
+    figures = spending.figures(agent.workspace, now, only=Only(Dimension.AGENT.value, str(agent.pk)))
+    most = max((each.nanos for _, each in figures.trend), default=0)
+    charges = Hold.objects.filter(agent=agent).order_by("-created", "-pk")
+    return {
+        "figures": figures,
+        "spent_days": [(day, each, FULL * each.nanos // most if most else 0) for day, each in figures.trend],
+        "gauges": gauges.of_agent(agent, now),
+        "charges": list(charges[:CHARGES]),
+    }

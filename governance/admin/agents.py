@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit.admin.pages import display
 from audit.log import newest
 from governance import containment, last_use, leavers
-from governance.admin.activity import activity, bars
+from governance.admin.activity import activity
 from governance.admin.approvals import waits_at
 from governance.admin.grants import GrantPages
 from governance.admin.registration import RegistrationPages
@@ -116,7 +116,6 @@ class AgentAdmin(RegistrationPages, GrantPages, StandingPages, AgentPages):
             "ladder": ladder(request, obj),
             "holds": holds,
             "grants": used(obj, shown["grants"]),
-            "budgets": bars(obj, now),
             "open_approvals": open_approvals.order_by("expires_at")[:RECENT],
             "callback_state": CallbackState.objects.filter(agent=obj).first(),
             "grown_to": newest(obj.workspace.log_id) - 1,

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from audit.admin.entries import SPANS
 from audit.admin.pages import display
@@ -23,6 +24,7 @@ from workspaces.access import workspaces_for
 from workspaces.access.admin import ScopedAdmin, WorkspaceFilter
 from workspaces.models import Agent
 
+TOLD = 8  # characters of a decision's id
 SHOWN_AGENTS = 200  # in the filter; others are reached from their page
 STATES = {"held": "info", "settled": "success", "assumed": "warning", "released": "default"}
 BASES = {
@@ -125,10 +127,9 @@ class ChargeAdmin(ScopedAdmin):
     """Charges, newest first."""
 
     list_display = [
-        "at", "agent", "tool_shown", "model_shown", "tokens", "held", "charged", "basis_shown", "state_shown",
-        "decision",
+        "decision_shown", "at", "agent", "tool_shown", "model_shown", "tokens", "held", "charged", "basis_shown",
+        "price_shown", "state_shown",
     ]  # fmt: skip
-    list_display_links = ["at", "decision"]
     list_select_related = ["agent", "workspace"]
     list_filter = [
         WorkspaceFilter, TimeFilter, AgentFilter, StateFilter, ToolFilter, ModelFilter, SessionFilter, OwnerFilter,
@@ -139,9 +140,15 @@ class ChargeAdmin(ScopedAdmin):
     search_fields = ["decision__exact"]
     search_help_text = "The id of a decision, dec_…"
 
+    @display(description="Decision")
+    def decision_shown(self, charge: Hold) -> str:
+        """Its end: the whole is as wide as three columns, and stands on the page."""
+        short = f"…{charge.decision[-TOLD:]}"
+        return format_html('<span class="whitespace-nowrap" title="{}">{}</span>', charge.decision, short)
+
     @display(description="Allowed")
     def at(self, charge: Hold) -> str:
-        return moment(charge.created, "second")
+        return format_html('<span class="whitespace-nowrap">{}</span>', moment(charge.created))
 
     @display(description="Tool")
     def tool_shown(self, charge: Hold) -> str:
@@ -166,9 +173,14 @@ class ChargeAdmin(ScopedAdmin):
             return "in flight" if charge.state == Hold.State.HELD else "not known"
         return spending.spoken(charge.charged_nanos)
 
-    @display(description="On the basis of")
+    @display(description="Basis")
     def basis_shown(self, charge: Hold) -> str:
-        return BASES[charge.basis]
+        return charge.basis or "–"
+
+    @display(description="Price")
+    def price_shown(self, charge: Hold) -> str:
+        """The price's version."""
+        return charge.price or "–"
 
     @display(description="State", label=STATES)
     def state_shown(self, charge: Hold) -> str:

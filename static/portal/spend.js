@@ -20,11 +20,11 @@ document.addEventListener("DOMContentLoaded", () => {
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
         scales: {
-          x: { stacked: true, grid: { display: false }, ticks: { maxRotation: 0, autoSkipPadding: 16 } },
+          x: { type: "category", offset: true, stacked: true, grid: { display: false }, ticks: { maxRotation: 0, autoSkipPadding: 16 } },
           y: { stacked: true, beginAtZero: true, ticks: { maxTicksLimit: 6, callback: (value) => dollars(value) } },
         },
         plugins: {
-          legend: { position: "bottom", align: "start", labels: { boxWidth: 12, boxHeight: 12 } },
+          legend: { position: "bottom", align: "start", labels: { boxWidth: 12, boxHeight: 12, sort: (a, b) => a.datasetIndex - b.datasetIndex } },
           tooltip: { filter: (item) => item.raw > 0, callbacks: { label: (item) => ` ${item.dataset.label}: ${dollars(item.raw)}` } },
         },
       },

@@ -152,7 +152,7 @@ def test_charges_are_listed_filtered_and_found_by_their_decision(cast: Cast) -> 
         return {row.decision for row in (first, second, third) if row.decision in text}
 
     text = page(browser, "billing_hold_changelist")
-    for told in ("$2.50", "1,234", "in flight", "not known", "tokens at the model’s price"):
+    for told in ("$2.50", "1,234", "in flight", "not known", "priced", "list:2026-11"):
         assert told in text
     assert listed() == {first.decision, second.decision, third.decision}
     assert listed(tool="mail.send") == {first.decision}

@@ -10,6 +10,7 @@ from audit import log
 from audit.models import Entry
 from billing import limits
 from governance import containment
+from tests.billing.charges import charge, held
 from tests.cast import Cast, employ
 from tests.portal import enter, latest, page, press, queries
 from workspaces import access
@@ -141,8 +142,20 @@ def test_budgets_are_bars_of_what_was_spent_and_held(cast: Cast) -> None:
     ).row
     budget.accounts.create(key="ever", limit_amount=10 * 10**9, spent=7 * 10**9, held=10**9)
     shown = page(enter(cast.otto), "workspaces_agent_change", cast.report_bot.pk)
-    assert "Spent $7.00, held $1.00, of $10.00" in shown
-    assert '<span class="portal-badge warning">$2.00 left</span>' in shown
+    assert "$7.00 spent and $1.00 held of $10.00" in shown
+    assert '<span class="portal-badge warning">80 %</span>' in shown
+
+
+def test_what_it_spent_and_its_last_charges_stand_on_its_page(cast: Cast) -> None:
+    now = timezone.now()
+    row = charge(cast.report_bot, 250, at=now, tool="mail.send", model="large")
+    charge(cast.support_bot, 999, at=now)
+    held(cast.report_bot, 40, at=now)
+    for name in ("workspaces_agent_change", "workspaces_agent_activity"):
+        shown = page(enter(cast.otto), name, cast.report_bot.pk)
+        for told in ("$2.50", "$0.40 held", "mail.send", f"/admin/billing/hold/{row.pk}/change/"):
+            assert told in shown
+        assert "$9.99" not in shown
 
 
 def test_the_page_costs_the_same_whatever_the_agent_did(cast: Cast) -> None:
