@@ -8,7 +8,7 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import owed
-        from billing import counting, kinds
+        from billing import counting, kinds, repricing  # noqa: F401  (registers its task)
 
         kinds.register()
         owed.periodic(counting.count_new)

@@ -10,6 +10,9 @@ SENTENCES = {
     "billing.budget.removed": "{actor} removed a budget.",
     "billing.budget.warned": "A budget of {agent} gives warning: {outcome}.",
     "billing.price.changed": "{actor} set a price.",
+    "billing.repricing.started": "{actor} had charges priced anew.",
+    "billing.charges.repriced": "Charges were priced anew.",
+    "billing.bill.checked": "{actor} held charges against a provider's bill.",
     "billing.spend.exported": "{actor} took along what was spent.",
 }
 

@@ -262,3 +262,54 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.starts}"
+
+
+class Repricing(models.Model):
+    """Charges of some days that are priced anew after a price was corrected. The worker does it slice by slice."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Under way"
+        DONE = "done", "Done"
+
+    public_id = id_field("rep")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="repricings")
+    first_day = models.DateField()
+    last_day = models.DateField()
+    status = models.CharField(max_length=7, choices=Status, default=Status.RUNNING)
+    position = models.BigIntegerField(default=0, help_text="The last charge that was looked at.")
+    charges = models.PositiveIntegerField(default=0, help_text="Charges that changed.")
+    before_nanos = models.BigIntegerField(default=0)
+    after_nanos = models.BigIntegerField(default=0)
+    created = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace"], condition=Q(status="running"), name="one_repricing_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_day} to {self.last_day}: {self.status}"
+
+
+class BillCheck(models.Model):
+    """A provider's bill beside what was charged for the same days and models. Of the file only sums are kept."""
+
+    public_id = id_field("bil")
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="bill_checks")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the file.")
+    zone = models.CharField(max_length=60, help_text="The time zone of the bill's days.")
+    columns = models.JSONField(help_text="Which column was read as what.")
+    first_day = models.DateField()
+    last_day = models.DateField()
+    billed_nanos = models.BigIntegerField()
+    charged_nanos = models.BigIntegerField()
+    lines = models.JSONField(help_text="A line a day and model: billed, charged.")
+    created = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "created"], name="bill_check_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.first_day} to {self.last_day}"
