@@ -2165,6 +2165,7 @@ class Asked:
     tool: str
     declaration: str
     lifts: set[str]
+    most: Body = field(default_factory=dict)  # by how much each budget may be raised
 
 
 @dataclass
@@ -2328,7 +2329,8 @@ class Replay:
         lifts = self.asking(body) | set(data.get("asks", ()))
         if standing == "supervised" and (data["action"] != "read" or data.get("writes")):
             lifts.add(SUPERVISION)
-        self.asked.setdefault(data["approval"], Asked(body["tool"], data["declaration"], lifts))
+        asked = Asked(body["tool"], data["declaration"], lifts, dict(data.get("asks", ())))
+        self.asked.setdefault(data["approval"], asked)
 
     def edit(self, body: Body) -> None:
         """A reviewer put another call in the place of the one that people are asked about."""
@@ -2339,7 +2341,7 @@ class Replay:
             lifts = asked.lifts | self.asking(body)
             if self.conduct.standing(body["agent"], body["time"]) == "supervised":
                 lifts.add(SUPERVISION)
-            self.asked[data["approval"]] = Asked(body["tool"], data["declaration"], lifts)
+            self.asked[data["approval"]] = Asked(body["tool"], data["declaration"], lifts, asked.most)
 
     def asking(self, body: Body) -> set[str]:
         """Digests of the rules that matched and may ask people. Raises Unknown."""
@@ -2367,6 +2369,10 @@ class Replay:
             yield f"It uses the approval {shown(used)}, which is for another tool."
         elif not lifted <= asked.lifts:
             yield f"It lifts a rule by the approval {shown(used)} about which it asked nobody."
+        else:
+            for budget, amount in data.get("raised", {}).items():
+                if not 0 < int(amount) <= int(asked.most.get(f"budget:{budget}", 0)):
+                    yield f"It raises the budget {shown(budget)} by more than the approval {shown(used)} says."
 
     def derive(self, body: Body, standing: str) -> tuple[str, str, str, set[str]]:
         """Decision, code, what an observation let pass, and the names of the rules that object."""

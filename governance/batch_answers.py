@@ -55,6 +55,10 @@ def answer(
     if row.risk != Risk.LOW.value or approval.risk != Risk.LOW.value:
         sentence = f"{row.tool} of {row.agent.name} is of {row.risk} risk; look at it alone."
         return Answered(row, "not_low_risk", sentence)
+    if row.raises:
+        return Answered(
+            row, "raises_budget", f"{row.tool} of {row.agent.name} would raise a budget; look at it alone."
+        )
     try:
         after = approvals.decide(
             row,

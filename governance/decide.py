@@ -19,6 +19,8 @@ from workspaces.declarations import Derived
 from workspaces.resources import AmbiguousResource, PatternSet
 
 SUPERVISION = "standing:supervised"
+LOOP = "loop"  # in the lifts of an approval: this call may go on with a loop, once
+BUDGET = "budget:"  # before a budget's public id: it may be raised once for this call
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Verdict:
         # Nothing but this is enforced on who is observed.
         self.asks = [] if self.would else [*self.asks, *self.lifted]
         self.lifted, self.supervision_lifted, self.passed = [], False, {}
+
+
+def is_for_one_call(lift: str) -> bool:
+    """Whether what an approval lifts is looked at each time, so that nothing lifts it in advance."""
+    return lift in (SUPERVISION, LOOP) or lift.startswith(BUDGET)
 
 
 class Refusal(Exception):

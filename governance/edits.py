@@ -23,6 +23,7 @@ from governance.models import Approval, ApprovalLink, Asking, Vote
 from governance.pending import requirements, review_of
 from governance.policies import WorkspaceChanging
 from governance.requests import Caller, CheckRequest
+from governance.rosters import DECIDE, permission_for
 from governance.snapshot import Behind, Snapshot
 from governance.subjects import AgentEntry
 from governance.withholding import Kept, keep
@@ -169,8 +170,13 @@ def open_row(approval: Approval, entries: Writer) -> Approval:
 
 def require_reviewer(approval: Approval, person: User, now: datetime) -> None:
     """Raise NotAReviewer for somebody whose answer would not count."""
-    if not reviewers.may_decide(person, approval, now):
+    ballot = reviewers.ballot(person, approval, now)
+    if ballot is None:
         raise NotAReviewer(reviewers.why_not(person, approval, now))
+    if all(permission_for(approval.requirements[index]) != DECIDE for index in ballot.counts_for):
+        raise NotAReviewer(
+            "You are asked about a budget, not about what the call does: approve or reject it as it is."
+        )
 
 
 def judge(

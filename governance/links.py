@@ -109,8 +109,9 @@ def required(token: str) -> tuple[Mailing, ApprovalLink]:
 
 
 def needs_sign_in(approval: Approval) -> bool:
-    """Whether the risk is too high to be decided by a link and a code."""
-    return approval.risk in approvals.CONFIRMED_RISKS
+    """Whether the risk is too high to be decided by a link and a code. A budget is raised by who is signed in, as it is
+    by hand."""
+    return approval.risk in approvals.CONFIRMED_RISKS or bool(approval.raises)
 
 
 def obstacle(mailing: Mailing, link: ApprovalLink, now: datetime) -> LinkRefused | None:

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from billing.budgets import PREFIX
 from governance.approvals import Ask, approval_of
-from governance.decide import SUPERVISION, Verdict
+from governance.decide import BUDGET, LOOP, SUPERVISION, Verdict
 from governance.models import Approval
-from governance.presented import LOOP
 from governance.records import Draft
 from governance.requests import CheckRequest
 from governance.rosters import RAISE
@@ -71,7 +69,7 @@ def is_same(known: Approval, ask: Ask) -> bool:
 def is_within(known: dict[str, Any], raised: dict[str, Any]) -> bool:
     """Whether who is asked to raise a budget so is asked about this as well."""
     same = known["account"] == raised["account"] and known["limit"] <= raised["limit"]
-    return same and raised["most"] <= known["most"]
+    return same and raised["most"] <= known["most"] and raised["needs"] <= known["needs"]
 
 
 def refuse(batch: "Batch", agent: AgentEntry, verdict: Verdict, draft: Draft, most: int) -> None:
@@ -90,7 +88,7 @@ def asked(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Ver
     seconds = min(
         (review_of(rule).expires_in for rule in verdict.asks), default=SUPERVISION_REVIEW.expires_in
     )
-    raises = {lift: raised for lift, raised in verdict.further.items() if lift.startswith(PREFIX)}
+    raises = {lift: raised for lift, raised in verdict.further.items() if lift.startswith(BUDGET)}
     until = batch.now + timedelta(seconds=seconds)
     ends = [datetime.fromisoformat(each["ends"]) for each in raises.values() if each["ends"]]
     return Ask(
@@ -173,7 +171,7 @@ def further_requirements(batch: "Batch", agent: AgentEntry, verdict: Verdict) ->
                 ask="Should this agent go on with it once more?",
             )
         )
-    named = [lift for lift in verdict.further if lift.startswith(PREFIX)]
+    named = [lift for lift in verdict.further if lift.startswith(BUDGET)]
     managers = holders_by_workspace([workspace_id], RAISE).get(workspace_id, frozenset()) if named else ()
     for lift in named:
         raised = verdict.further[lift]

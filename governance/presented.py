@@ -62,7 +62,6 @@ class Lifting:
 
 
 NOTHING = Lifting()
-LOOP = "loop"  # in the lifts of an approval: this call may go on with a loop, once
 NOT_ASKED = "not_asked"
 EDITED = (
     "A reviewer edited this call: the approval is for the edited one. Read the approval, and ask again with the tool "
@@ -157,14 +156,16 @@ class Hearing:
 
 def why_not_covered(approval: Approval, wanted: Mapping[str, dict[str, Any]]) -> str:
     """Why an approval does not lift all of this: NOT_ASKED where people were not asked about it, a code where they said
-    yes to something else; "" where it does. Who agreed to raise a budget agreed for the window that they saw, up to the
-    amount that they saw, and with the limit that they saw or a higher one."""
+    yes to something else; "" where it does. Who agreed to raise a budget agreed for the window that they saw, for a
+    call of the cost that they saw or less, and with the limit that they saw or a higher one."""
     for lift, now in wanted.items():
         if lift not in approval.lifts:
             return NOT_ASKED
         then = approval.raises.get(lift, {})
         if now.get("account") != then.get("account") or now.get("limit", 0) < then.get("limit", 0):
             return "approval_expired"
-        if now.get("short", 0) > then.get("most", 0):
+        if any(
+            now.get(name, 0) > then.get(most, 0) for name, most in (("short", "most"), ("needs", "needs"))
+        ):
             return "approval_mismatch"
     return ""

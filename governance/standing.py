@@ -26,7 +26,7 @@ from governance.coverage import (
     is_tool,
     within,
 )
-from governance.decide import SUPERVISION, Verdict
+from governance.decide import SUPERVISION, Verdict, is_for_one_call
 from governance.models import Approval, PolicyVersion, StandingApproval, StandingUse, Vote
 from governance.outcomes import NotPending, is_void
 from governance.requests import CheckRequest
@@ -271,6 +271,11 @@ def require_giver(approval: Approval, person: User) -> None:
     if SUPERVISION in approval.lifts or not approval.lifts:
         raise StandingRefused(
             "supervised", "A supervised agent is looked at each time; nothing is given ahead."
+        )
+    if any(is_for_one_call(lift) for lift in approval.lifts):
+        raise StandingRefused(
+            "for_one_call",
+            "A budget is raised, and a loop goes on, for one call that a person looked at; nothing is given ahead.",
         )
     votes = list(approval.votes.filter(round=approval.round).values_list("person_id", "seat_id"))
     alone = votes in ([(person.pk, person.pk)], [(person.pk, None)])  # a deputy answers one call at a time

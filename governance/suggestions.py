@@ -9,7 +9,7 @@ from audit.details import read_details
 from governance import bounds, policies
 from governance.bounds import Bounds
 from governance.coverage import MOST_RESOURCES
-from governance.decide import SUPERVISION
+from governance.decide import is_for_one_call
 from governance.models import Approval, StandingApproval
 from governance.outcomes import is_void
 from workspaces.arguments import is_withheld
@@ -81,7 +81,7 @@ def can_give(approval: Approval, policy: str) -> bool:
     return (
         approval.risk != Risk.CRITICAL.value
         and bool(approval.lifts)
-        and SUPERVISION not in approval.lifts
+        and not any(is_for_one_call(lift) for lift in approval.lifts)
         and approval.policy == policy
         and not is_void(approval)
         and all(requirement["quorum"] == 1 for requirement in approval.requirements)
