@@ -63,7 +63,7 @@ def message(log_id: int, lines: Sequence[Line]) -> tuple[bytes, str]:
 def trial(at: str) -> tuple[bytes, str]:
     """What is sent to try a stream out."""
     body = {
-        "text": "Countersign: a test. Approvals will be told here.",
+        "text": "Countersign: a test. Approvals and warnings will be told here.",
         "countersign": {"test": True, "time": at},
     }
     return orjson.dumps(body), "application/json"

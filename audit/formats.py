@@ -33,6 +33,7 @@ UNDECIDED = ("pending", "simulated")
 INFORMATIONAL, LOW, MEDIUM, HIGH = 1, 2, 3, 4
 SEVERITIES = {INFORMATIONAL: "Informational", LOW: "Low", MEDIUM: "Medium", HIGH: "High"}
 GRAVE = {
+    "billing.budget.warned": MEDIUM,
     "governance.containment.changed": HIGH,
     "workspaces.glass.broken": HIGH,
     "workspaces.person.locked_out": MEDIUM,

@@ -90,7 +90,7 @@ def judged_types(types: Sequence[str], format: str) -> list[str]:
                 f"No entry is of the type {each[:LONGEST_NAME]!r}; docs/concepts/entries.md has them."
             )
         if format == Format.CHAT and not found & chat.tellers.keys():
-            raise StreamRefused(f"Chats are told of approvals only: {', '.join(sorted(chat.tellers))}.")
+            raise StreamRefused(f"Chats are told of these only: {', '.join(sorted(chat.tellers))}.")
     return chosen
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 
 from audit.log import adapt
+from billing import warnings
 from billing.book import (
     FREE,
     NANOS,
@@ -179,6 +180,7 @@ class Ledger:
             amount = cost.of(account.budget.unit) or 0
             if amount and (missing := short_of(account, cost)) > 0 and is_lifted(account, lifted):
                 account.raised += missing
+                warnings.after_raise(account)
                 raised[account.budget.public_id] = missing
             account.move(held=amount)
         self.reservations.append(Reservation(decision, call, cost, accounts))

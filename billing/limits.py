@@ -9,7 +9,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
 from audit import log
-from billing import resets
+from billing import resets, warnings
 from billing.budgets import dollars
 from billing.models import Account, Budget
 from workspaces.changes import Applied, Change, OtherWorkspace, assign
@@ -141,7 +141,9 @@ def carry_over(budget: Budget) -> None:
     overage, and no more than that."""
     limit = F("raised") + budget.limit_amount
     Account.objects.filter(budget=budget).update(
-        limit_amount=limit, overage=Greatest(F("spent") + F("held") - limit, Value(0))
+        limit_amount=limit,
+        overage=Greatest(F("spent") + F("held") - limit, Value(0)),
+        warned=warnings.still_warned(limit),
     )
 
 

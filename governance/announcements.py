@@ -1,5 +1,5 @@
-"""What chats are told of approvals: that people are asked, and how it ended. Nothing that the agent sent, nobody's
-link, and nothing by which anybody could decide."""
+"""What chats are told: that people are asked for approvals and how it ended, and that budgets give warning. Nothing
+that the agent sent, nobody's link, and nothing by which anybody could decide."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,12 @@ from django.urls import reverse
 from audit import chat
 from audit.chat import Notice
 from audit.formats import Line
+from billing.warnings import EXHAUSTED, WARNED
+from governance import budget_notices
 from governance.models import Approval
 from governance.naming import names_of
 from governance.presentation import visible, zone_of
+from workspaces.models import Workspace
 
 SENTENCES = {
     "governance.approval.started": "{agent} asks to use {tool} ({risk} risk) in {workspace}. "
@@ -30,6 +33,7 @@ SENTENCES = {
 def register() -> None:
     """Have chats told of these."""
     chat.teller(tuple(SENTENCES), tell)
+    chat.teller([WARNED], tell_warning)
 
 
 def tell(log_id: int, line: Line) -> Notice:
@@ -58,6 +62,25 @@ def tell(log_id: int, line: Line) -> Notice:
         "tool": told["tool"],
         "outcome": told["outcome"],
         "url": url,
+    }
+    return Notice(text.strip(), ids)
+
+
+def tell_warning(log_id: int, line: Line) -> Notice:
+    """A budget's warning in a sentence, with the ids that a program may want."""
+    workspace = Workspace.objects.get(log_id=log_id)
+    (notice,) = budget_notices.of_bodies(workspace, [line.told])
+    refused = " A call was refused for it." if line.told["outcome"] == EXHAUSTED else ""
+    text = (
+        f"{chat.name(notice.budget)} in {chat.name(visible(str(workspace)))}: {notice.outcome}, {notice.used}."
+        f"{refused} {notice.url}"
+    )
+    ids: dict[str, Any] = {
+        "budget": line.told["data"]["budget"],
+        "share": notice.share,
+        "agent": line.told["agent"],
+        "outcome": line.told["outcome"],
+        "url": notice.url,
     }
     return Notice(text.strip(), ids)
 

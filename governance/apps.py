@@ -8,6 +8,7 @@ class GovernanceConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import bundles, exports, owed
+        from billing import warnings
         from governance import (
             access_requests,
             announcements,
@@ -32,6 +33,7 @@ class GovernanceConfig(AppConfig):
             second_person,
             sweeps,
             tidying,
+            warning_mail,
         )
 
         kinds.register()
@@ -44,6 +46,9 @@ class GovernanceConfig(AppConfig):
         owed.performer(asking.MAIL)(mail.mail_reviewer)
         owed.performer(mail.COLLECT)(mail.collect)
         owed.performer(callbacks.CALLBACK, outward=True)(callbacks.deliver)
+        owed.performer(callbacks.WARNING, outward=True)(callbacks.deliver_warning)
+        owed.performer(warnings.WARNED)(warning_mail.tell)
+        owed.performer(warning_mail.MAIL)(warning_mail.mail_person)
         owed.performer(erasure.SLICE, aside=True)(erasure.go_on)
         owed.performer(erasure.MAILS, aside=True)(erasure.shred_mails)
         owed.periodic(erasure.resume_held)

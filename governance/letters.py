@@ -5,6 +5,7 @@ addresses that do not open: so nothing of it can pass for our words, our link or
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from textwrap import wrap
 from typing import Any
@@ -16,10 +17,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from governance import bounces, links, presentation, remains
+from governance.budget_notices import BudgetNotice
 from governance.links import Issued
 from governance.models import Absence, Approval, ApprovalLink, Mailing
 from governance.presentation import visible
-from workspaces.models import User
+from workspaces.models import User, Workspace
 
 SUBJECT_LENGTH = 160
 ARGUMENT_LINES = 40
@@ -85,6 +87,23 @@ def unreachable(approval: Approval, owner: User) -> EmailMultiAlternatives:
     }
     subject = f"Countersign: nobody can answer {question.agent}: {question.tool}"
     return letter("approval_unreachable", subject, owner, context, {})
+
+
+def budget_warnings(
+    person: User, workspace: Workspace, told: Sequence[BudgetNotice], count: int
+) -> EmailMultiAlternatives:
+    """The mail that budgets give warning, the gravest first; ``count`` are all of them, of which ``told`` are some."""
+    context = {
+        "told": told,
+        "count": count,
+        "more": count - len(told),
+        "workspace": visible(str(workspace)),
+        "address": settings.PUBLIC_URL + reverse("admin:billing_budget_changelist"),
+        "person": visible(str(person)),
+    }
+    first = f"{told[0].budget}: {told[0].outcome}"
+    subject = f"Countersign: {first if count == 1 else f'{count} budgets give warning'}"
+    return letter("budget_warnings", subject, person, context, {})
 
 
 def letter(

@@ -11,6 +11,7 @@
     4403: "This page was opened under another address.", 4404: "You may not see this workspace any more." };
   const OUTCOMES = { "governance.check.allowed": "allowed", "governance.check.denied": "denied",
     "governance.check.pending": "pending", "governance.check.simulated": "simulated" };
+  const ALARMS = { "billing.budget.warned": "budget" }; // what stands out, and the chip that says why
 
   const byId = (id) => document.getElementById(id);
   const root = byId("live"), rows = byId("live-rows"), state = byId("live-state"), held = byId("live-held");
@@ -27,7 +28,7 @@
 
   const named = (id) => names[id.slice(id.indexOf(":") + 1)] || id;
   const inWords = (text) => text.replace(/(?:\w+:)?(?:agt|usr)_\w+/g, named);
-  const outcomeOf = (entry) => OUTCOMES[entry.type] || entry.outcome || "";
+  const outcomeOf = (entry) => ALARMS[entry.type] || OUTCOMES[entry.type] || entry.outcome || "";
   const chosen = (row) =>
     (!agents.value || row.dataset.agent === agents.value) && (!outcomes.value || row.dataset.outcome === outcomes.value);
 
@@ -67,6 +68,7 @@
     offer(outcomes, outcome, outcome.replaceAll("_", " "));
     row.hidden = !chosen(row);
     row.classList.add("new");
+    row.classList.toggle("alarm", entry.type in ALARMS);
     return row;
   }
 

@@ -111,7 +111,7 @@ def test_a_stream_of_some_types_passes_over_the_others(cast: Cast, sink: Sink, m
     ("options", "why"),
     [
         ({"kind": "file", "url": ""}, "incoming webhook"),
-        ({"types": ["governance.check.allowed"]}, "approvals only"),
+        ({"types": ["governance.check.allowed"]}, "these only"),
         ({"types": ["nothing.at.all"]}, "No entry is of the type"),
         ({"types": [f"a.{n}" for n in range(60)]}, "at most 50"),
     ],
@@ -135,5 +135,5 @@ def test_an_owner_sets_up_a_channel_in_the_portal_and_tries_it(cast: Cast, sink:
     assert stream.types == ["governance.approval.settled", "governance.approval.started"]
     streams.ask_for_test(stream)
     work()
-    assert told(sink)[0]["text"] == "Countersign: a test. Approvals will be told here."
+    assert told(sink)[0]["text"] == "Countersign: a test. Approvals and warnings will be told here."
     assert Approval.objects.count() == 0
