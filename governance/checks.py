@@ -291,7 +291,7 @@ class Batch:
             message = f"This agent may begin {limit} sessions an hour; go on in an old one."
             verdict.fall_short("rate_limited", message)
             return FREE
-        if looping.stop(self, agent, request, verdict):
+        if looping.stop(hearing, verdict):
             return FREE
         return money.reserve(hearing, verdict, decision)
 
@@ -334,7 +334,7 @@ class Batch:
         """What a check would be answered now: nothing held, used, counted or numbered; one ``simulated`` entry."""
         verdict, facts, lifting = self.judge(agent, request, request.approval)
         hearing = Hearing(self, agent, request, request.approval, lifting)
-        if verdict.decision == "allow" and not looping.stop(self, agent, request, verdict):
+        if verdict.decision == "allow" and not looping.stop(hearing, verdict):
             money.fits(hearing, verdict)
             facts = hearing.heard(facts)
         draft = self.records.draft(

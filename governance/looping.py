@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from billing.budgets import Cost
 from governance import loops
-from governance.decide import Verdict
+from governance.decide import LOOP, Verdict
 from governance.loops import Call, Likeness, Loop
 from governance.money import price
 from governance.records import Draft
@@ -16,6 +16,7 @@ from governance.subjects import AgentEntry
 
 if TYPE_CHECKING:
     from governance.checks import Batch
+    from governance.presented import Hearing
 
 CODE = "loop_detected"
 
@@ -45,13 +46,15 @@ def find(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verd
     return loop
 
 
-def stop(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict) -> bool:
-    """Turn the verdict of an allowed call that goes round in circles into a denial; whether it does. Loops are stopped
-    under ``observe`` too, as budgets bind."""
-    loop = find(batch, agent, request, verdict)
+def stop(hearing: "Hearing", verdict: Verdict) -> bool:
+    """Turn the verdict of an allowed call that goes round in circles into a denial, or have people asked whether it may
+    go on once more; whether it is stopped. Loops are stopped under ``observe`` too, as budgets bind."""
+    loop = find(hearing.batch, hearing.agent, hearing.request, verdict)
     if loop is None:
         return False
     verdict.loop = loop.as_dict()
+    if hearing.agent.loop_limits.then == "ask":
+        return not hearing.lifts(verdict, {LOOP: {}}, CODE, loop.message, loop=verdict.loop)
     verdict.fall_short(CODE, loop.message, loop=verdict.loop)
     return True
 

@@ -11,6 +11,7 @@ from workspaces.declarations import Action, ResourceTemplate, Risk, ToolDeclarat
 from workspaces.models import Agent, Resource, Role, Tool, User, Workspace
 
 ACTOR = "system"
+REPEATING = {"repeats": 0, "ping_pong": 0}  # tests make the same call as often as they like
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,27 @@ def assemble() -> Cast:
         )
         tools, resources, roles = furnish(acme)
         report_bot = agents.create_agent(
-            acme, "report-bot", owner=olga, purpose="Weekly reports", labels=["internal"], actor=ACTOR
+            acme,
+            "report-bot",
+            owner=olga,
+            purpose="Weekly reports",
+            labels=["internal"],
+            loop_limits=REPEATING,
+            actor=ACTOR,
         )
         agents.set_agent_roles(report_bot, {roles["analyst"]: None}, actor=ACTOR)
         access.grant(report_bot, permission="use", obj=tools["files.read"], actor=ACTOR)
         support_bot = agents.create_agent(
-            acme, "support-bot", owner=olga, labels=["customer-facing"], acts_for=[rita], actor=ACTOR
+            acme,
+            "support-bot",
+            owner=olga,
+            labels=["customer-facing"],
+            acts_for=[rita],
+            loop_limits=REPEATING,
+            actor=ACTOR,
         )
         agents.set_agent_roles(support_bot, dict.fromkeys(roles.values()), actor=ACTOR)
-        globex_bot = agents.create_agent(globex, "globex-bot", owner=gina, actor=ACTOR)
+        globex_bot = agents.create_agent(globex, "globex-bot", owner=gina, loop_limits=REPEATING, actor=ACTOR)
         keys = [agents.create_key(bot, actor=ACTOR)[1] for bot in (report_bot, support_bot, globex_bot)]
     return Cast(
         acme=acme,

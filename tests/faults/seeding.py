@@ -16,7 +16,7 @@ from django.core.management import call_command  # noqa: E402
 from audit import log  # noqa: E402
 from governance import policies  # noqa: E402
 from tests import schema  # noqa: E402
-from tests.cast import ACTOR, Cast, assemble, furnish  # noqa: E402
+from tests.cast import ACTOR, REPEATING, Cast, assemble, furnish  # noqa: E402
 from workspaces import agents, people  # noqa: E402
 from workspaces.models import Role, User, Workspace  # noqa: E402
 
@@ -42,7 +42,9 @@ def crew(workspace: Workspace, owner: User, role: Role) -> dict[str, dict[str, s
     """Bots that may read reports: by name their public id and key."""
     made = {}
     for number in range(BOTS):
-        agent = agents.create_agent(workspace, f"{workspace.slug}-{number}", owner=owner, actor=ACTOR)
+        agent = agents.create_agent(
+            workspace, f"{workspace.slug}-{number}", owner=owner, loop_limits=REPEATING, actor=ACTOR
+        )
         agents.set_agent_roles(agent, {role: None}, actor=ACTOR)
         made[agent.name] = {"id": agent.public_id, "key": agents.create_key(agent, actor=ACTOR)[1]}
     return made

@@ -9,6 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from audit.models import Entry
+from governance import approvals
+from governance.models import Approval, Vote
 from tests.cast import Cast
 from tests.gate.conftest import Bot
 from workspaces import agents
@@ -20,7 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def bot(cast: Cast, gate: TestClient) -> Bot:
-    """report-bot, who may read reports."""
+    """report-bot, who may read reports, with the limits that are usual."""
+    limit(cast)
     return Bot(gate, cast.report_bot_key)
 
 
@@ -165,3 +168,17 @@ def test_limits_are_the_agents_and_the_tools(bot: Bot, cast: Cast) -> None:
 def test_another_agent_may_do_the_same(bot: Bot, cast: Cast, gate: TestClient) -> None:
     assert codes(bot, [REPORT] * 4) == STOPPED
     assert codes(Bot(gate, cast.support_bot_key), [REPORT]) == ["granted"]
+
+
+def test_people_may_be_asked_instead_and_let_it_go_on_once(bot: Bot, cast: Cast) -> None:
+    limit(cast, then="ask")
+    codes(bot, [REPORT] * 3)
+    waiting = bot.check("files.read", REPORT)
+    assert (waiting["decision"], waiting["code"]) == ("pending", "loop_detected")
+    approval = Approval.objects.get(public_id=waiting["approval"]["id"])
+    approvals.decide(
+        approval, person=cast.rita, approve=True, comment="", known_by=Vote.KnownBy.SESSION, actor="system"
+    )
+    assert bot.check("files.read", REPORT, approval=approval.public_id)["code"] == "granted"
+    again = bot.check("files.read", REPORT)
+    assert (again["code"], again["approval"]["id"] != approval.public_id) == ("loop_detected", True)

@@ -72,7 +72,10 @@ def told(answer: bytes | Problem) -> Any:
     if isinstance(answer, Problem):
         return answer
     body = json.loads(answer)
-    reasons = [{name: value for name, value in each.items() if name != "budget"} for each in body["reasons"]]
+    reasons = [
+        {name: value for name, value in each.items() if name not in ("budget", "loop")}
+        for each in body["reasons"]
+    ]
     return (body["decision"], body["code"], body["agent_seq"], body["resources"], reasons,
             bool(body["approval"]), body["budget"])  # fmt: skip
 
