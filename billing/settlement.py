@@ -232,10 +232,11 @@ class Settlements:
                 _, change = moves.setdefault((account.budget.id, account.key), (account, [0, 0]))
                 for place, amount in enumerate(amounts[account.budget.unit]):
                     change[place] += sign * amount
-        if any(account.spent + account.held + sum(change) > FULL for account, change in moves.values()):
-            raise TooMuch("A budget's account would count more than it can.")
+        for account, change in moves.values():
+            if sum(change) > 0 and account.spent + account.held + sum(change) > FULL:
+                raise TooMuch("A budget's account would count more than it can.")
         for account, (more_held, more_spent) in moves.values():
-            if more_held or more_spent:
+            if more_held or more_spent or account.id is None:
                 account.move(held=more_held, spent=more_spent)
         hold.held_nanos, hold.held_tokens = held
         hold.charged_nanos, hold.charged_tokens = charged
@@ -248,9 +249,10 @@ class Settlements:
         """Write what changed, after the ledger stored its accounts."""
         if not self.changed:
             return
-        every = [account for _, accounts in self.changed.values() for account in accounts]
-        if new := {(account.budget.id, account.key) for account in every if account.id is None}:
-            self.ledger.read(self.ledger.made(new))
+        every = {
+            (each.budget.id, each.key): each for _, accounts in self.changed.values() for each in accounts
+        }
+        self.ledger.read([pair for pair, account in every.items() if account.id is None])
         added, again = [], []
         for hold, accounts in self.changed.values():
             hold.accounts = [account.id for account in accounts]

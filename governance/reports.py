@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audit import canonical, log
 from audit.log import stamp
+from billing import warnings
 from billing.book import Call, load_budgets
 from billing.budgets import Ledger
 from billing.models import Hold
@@ -105,6 +106,8 @@ class Reports:
             data=named(row) | claims(request) | amounts(hold),
             detail=request.told,
         )
+        if hold is not None:
+            warnings.note(self.settlements.of(hold), self.entries)
         return view(row)
 
     def store(self) -> None:
@@ -202,8 +205,6 @@ def close(entries: log.Writer, pk: int) -> int:
     settlements = Settlements(ledger, PriceList())
     settlements.load([(Allowed(row.public_id, Call(row.agent_id), row.created), Spending())])
     hold = settlements.assume(row.public_id)
-    ledger.store()
-    settlements.store()
     entries.append(
         "governance.outcome.unreported",
         actor="system",
@@ -213,4 +214,8 @@ def close(entries: log.Writer, pk: int) -> int:
         session=row.session,
         data=named(row) | amounts(hold),
     )
+    if hold is not None:
+        warnings.note(settlements.of(hold), entries)
+    ledger.store()
+    settlements.store()
     return 1
