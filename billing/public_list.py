@@ -149,3 +149,19 @@ def nanos(dollars: Decimal) -> int:
 def dearest(rates: Iterable[int | None]) -> int | None:
     """The highest known rate."""
     return max((rate for rate in rates if rate is not None), default=None)
+
+
+def search(text: str, on: date, most: int = 40) -> list[ModelPrice]:
+    """Listed models whose name or provider has every word of the text, with their price of a day; the shortest names
+    first."""
+    words = text.lower().replace(":", " ").replace("/", " ").split()
+    found = [
+        (len(model.id), provider.id, model)
+        for provider in listed().providers
+        for model in provider.models
+        if words and all(word in f"{provider.id} {model.id} {model.name or ''}".lower() for word in words)
+    ]
+    owners = {provider.id: provider for provider in listed().providers}
+    found.sort(key=lambda each: each[:2])
+    priced = (compiled(owners[provider], model, on) for _, provider, model in found[: most * 2])
+    return [price for price in priced if price][:most]
