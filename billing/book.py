@@ -48,6 +48,8 @@ class Cost:
 
 
 FREE = Cost()
+MOST = 10**15  # nano-dollars that one call may cost: a million dollars, as on the wire
+FULL = 2**62  # what no account goes beyond, so that it always fits into its column
 
 
 @dataclass(frozen=True, slots=True)

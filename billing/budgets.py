@@ -18,6 +18,7 @@ from audit.log import adapt
 from billing import warnings
 from billing.book import (
     FREE,
+    MOST,
     NANOS,
     AccountState,
     BudgetBook,
@@ -30,7 +31,7 @@ from billing.book import (
     window_start,
 )
 from billing.models import Hold
-from billing.shortages import PREFIX, Shortage, find_shortage, is_lifted, short_of
+from billing.shortages import PREFIX, TOO_DEAR, Shortage, find_shortage, is_lifted, short_of
 
 __all__ = [
     "FREE",
@@ -164,6 +165,8 @@ class Ledger:
     def check(self, call: Call, cost: Cost, *, lifted: frozenset[str] = frozenset()) -> Shortage | None:
         """Why the cost cannot be held now, or None. ``lifted`` are budgets, as ``budget:<public id>``, that a person
         said may be raised for this call."""
+        if cost.nanos is not None and cost.nanos > MOST:
+            return TOO_DEAR
         accounts = self.of(call)
         return find_shortage(accounts, cost, lifted, self.now, self.timezone) if accounts else None
 

@@ -14,15 +14,13 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 
 from audit.log import adapt, insert
-from billing.book import AccountState, Call, window_start
+from billing.book import FULL, MOST, AccountState, Call, window_start
 from billing.budgets import Ledger
 from billing.costs import priced
 from billing.models import Account, Budget, Hold
 from billing.prices import PriceList
 
 State, Basis, Unit = Hold.State, Hold.Basis, Budget.Unit
-MOST = 10**15  # nano-dollars that one call may cost: a million dollars, as on the wire
-FULL = 2**62  # what no account goes beyond, so that holds still fit into the column
 BY_TOKENS = (Basis.PRICED, Basis.CEILING)
 # Columns of a charge that settling changes, and those that a charge without a hold begins with besides.
 CHANGING = ("accounts", "model", "held_nanos", "charged_nanos", "held_tokens", "charged_tokens", "basis", "price",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.book import AccountState, BudgetSpec, Cost, window_end
+from billing.book import FULL, AccountState, BudgetSpec, Cost, window_end
 
 WIDER_SHARE = 5  # one hold may take at most a fifth of a workspace's budget
 BUSY_SECONDS = 1  # calls in flight settle soon; how soon, nobody knows
@@ -17,7 +17,7 @@ PREFIX = "budget:"  # in the lifts of an approval: this budget may be raised onc
 @dataclass(frozen=True, slots=True)
 class Shortage:
     """Why a call's cost could not be held. ``code`` is ``budget_exhausted``, ``budget_busy`` when only holds are in the
-    way, or ``unknown_price``; ``budget`` is the public id of the one that says so.
+    way, or ``unknown_price``; ``budget`` is the public id of the one that says so, empty where none would bear it.
 
     ``retry_after`` are seconds, 0 where asking again does not help. ``asks`` are the budgets that a person may raise
     for this call, each with the amount it is short of: then nothing else stands in the way. ``downgrade`` is the
@@ -40,9 +40,11 @@ def find_shortage(
     short: list[AccountState] = []
     for account in accounts:
         budget = account.budget
+        amount = cost.of(budget.unit)
+        if amount and account.spent + account.held + amount > FULL:
+            return Shortage("budget_exhausted", COUNTS_NO_MORE, budget.public_id)
         if not budget.hard:
             continue
-        amount = cost.of(budget.unit)
         if amount is None:
             return unknown(budget, cost)
         if not amount or is_lifted(account, lifted):
@@ -151,4 +153,10 @@ def unknown(budget: BudgetSpec, cost: Cost) -> Shortage:
     return Shortage("unknown_price", message, budget.public_id)
 
 
+TOO_DEAR = Shortage(
+    "budget_exhausted",
+    "No call may hold more than a million dollars; check its estimated_usage, and what its model is said to cost.",
+    "",
+)
+COUNTS_NO_MORE = "This budget's account can count no more; ask an owner to reset it."
 BUSY = "Only calls in flight are in the way of this one; ask again in a moment."

@@ -100,7 +100,7 @@ def fall_short(
     batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verdict, shortage: Shortage
 ) -> None:
     """Deny what does not fit, and say what to do instead."""
-    more: dict[str, Any] = {"budget": shortage.budget}
+    more: dict[str, Any] = {"budget": shortage.budget} if shortage.budget else {}
     if shortage.downgrade and (cheaper := downgrade(batch, agent, request, shortage.downgrade)):
         more["downgrade"] = verdict.downgrade = cheaper
     verdict.fall_short(shortage.code, shortage.message, **more)
