@@ -152,6 +152,7 @@ urlpatterns = [
     at(f"{DECISION}/content", decisions.DecisionContent),
     at(f"{WORKSPACE}/budgets", budgets.Budgets),
     at(f"{WORKSPACE}/budgets/<str:budget>", budgets.OneBudget),
+    at(f"{WORKSPACE}/budgets/<str:budget>/reset", budgets.BudgetReset),
     at(f"{WORKSPACE}/containment", containment.WorkspaceContainment),
     at(f"{WORKSPACE}/pulse", overview.WorkspacePulse),
     at(f"{WORKSPACE}/insights", insights.WorkspaceInsights),

@@ -3,11 +3,12 @@ them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeAlias
 
 from billing.budgets import dollars
-from billing.models import Budget
+from billing.models import Budget, Price
+from billing.price_table import AMOUNTS
 from governance import policies
 from workspaces.access.grants import USE
 from workspaces.models import (
@@ -67,6 +68,7 @@ def configuration_of(workspace: Workspace) -> Configuration:
         "role": {row.name: {"grants": grants[row.group_id]} for row in roles},
         "agent": agents_of(workspace, grants),
         "budget": budgets_of(workspace),
+        "price": prices_of(workspace),
         "rule": rules_of(workspace),
     }
 
@@ -118,6 +120,8 @@ def agents_of(workspace: Workspace, grants: Mapping[int, Ends]) -> dict[str, dic
             "acts_for": sorted(principal.person.email for principal in row.principals.all()),
             "isolated_runs": row.isolated_runs,
             "sessions_per_hour": row.sessions_per_hour,
+            "cost_center": row.cost_center,
+            "loop_limits": row.loop_limits,
             "roles": roles[row.pk],
             "grants": grants.get(row.group_id, {}),
         }
@@ -127,19 +131,68 @@ def agents_of(workspace: Workspace, grants: Mapping[int, Ends]) -> dict[str, dic
 
 def budgets_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
     rows = Budget.objects.filter(workspace=workspace).select_related("agent").order_by("pk")
+    return {name_of(row): terms_of(row) for row in rows}
+
+
+def terms_of(budget: Budget) -> dict[str, Any]:
+    """What a budget allows and does, beside whom and what it is for."""
+    tokens = budget.unit == Budget.Unit.TOKENS
+    limit = {"limit_tokens": budget.limit_amount} if tokens else {"limit_usd": dollars(budget.limit_amount)}
+    told = ("hard", "when_short", "downgrade_to", "warn_at")
+    return limit | {name: getattr(budget, name) for name in told}
+
+
+def name_of(budget: Budget) -> str:
+    """The name under which people find a budget."""
+    agent = budget.agent.name if budget.agent else None
+    per_session = budget.scope == Budget.Scope.SESSION
+    return budget_name(agent, per_session, budget.window, budget.tool, budget.model, budget.unit)
+
+
+def budget_name(
+    agent: str | None,
+    per_session: bool,
+    window: str,
+    tool: str = "",
+    model: str = "",
+    unit: str = Budget.Unit.USD,
+) -> str:
+    """How people tell a budget from the others; one name for one budget."""
+    whom = f"of agent {agent}" if agent is not None else "of the workspace"
+    only = f"{f', tool {tool}' if tool else ''}{f', model {model}' if model else ''}"
+    in_tokens = ", in tokens" if unit == Budget.Unit.TOKENS else ""
+    return f"{whom}, {'each session, ' if per_session else ''}{window}{only}{in_tokens}"
+
+
+def latest(workspace: Workspace) -> list[Price]:
+    """The price of each model and day that holds, by day: those taken back are in it only where they end another."""
+    rows = Price.objects.filter(workspace=workspace).select_related("workspace").order_by("starts", "pk")
+    found = {(row.model, row.starts): row for row in rows}
+    priced: set[str] = set()
+    kept = []
+    for (model, _), row in found.items():
+        said = any(getattr(row, name) is not None for name in AMOUNTS)
+        if said or model in priced:
+            kept.append(row)
+        priced = priced | {model} if said else priced - {model}
+    return kept
+
+
+def prices_of(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    return {price_name(row.model, row.starts): amounts_of(row) for row in latest(workspace)}
+
+
+def amounts_of(price: Price) -> dict[str, Any]:
+    """What is said of a model's price, in US dollars a million tokens or a call."""
+    said = {name: getattr(price, name) for name in AMOUNTS}
     return {
-        budget_name(row.agent.name if row.agent else None, row.scope == Budget.Scope.SESSION, row.window): {
-            "limit_usd": dollars(row.limit_amount),
-            "warn_at": row.warn_at,
-        }
-        for row in rows
+        name.replace("_nanos", "_usd"): dollars(value) for name, value in said.items() if value is not None
     }
 
 
-def budget_name(agent: str | None, per_session: bool, window: str) -> str:
-    """How people tell a budget from the others; one name for one budget."""
-    whom = f"of agent {agent}" if agent is not None else "of the workspace"
-    return f"{whom}, {'each session, ' if per_session else ''}{window}"
+def price_name(model: str, starts: date) -> str:
+    """How people tell a price from the others."""
+    return f"of {model} from {starts}"
 
 
 def rules_of(workspace: Workspace) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from governance.manifest_fields import End, Problems, Reference
@@ -73,20 +74,46 @@ class AgentEntry:
     acts_for: list[Reference]
     isolated_runs: bool
     sessions_per_hour: int | None
+    cost_center: str
+    loop_limits: dict[str, Any]
     roles: list[tuple[Reference, End]]
     grants: list[GrantEntry]
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetEntry:
-    """``agent`` None: the whole workspace, or each session of any agent."""
+    """``agent`` None: the whole workspace, or each session of any agent. ``tool`` None and ``model`` empty: every
+    call. The limit is in the unit."""
 
     place: Place
     agent: Reference | None
     per_session: bool
     window: str
+    tool: Reference | None
+    model: str
+    unit: str
     limit_amount: int
+    hard: bool
+    when_short: str
+    downgrade_to: str
     warn_at: list[int]
+
+    @property
+    def key(self) -> tuple[str | None, bool, str, str, str, str]:
+        """What tells it from the workspace's other budgets."""
+        agent, tool = self.agent.name if self.agent else None, self.tool.name if self.tool else ""
+        return agent, self.per_session, self.window, tool, self.model, self.unit
+
+
+@dataclass(frozen=True, slots=True)
+class PriceEntry:
+    """What a model costs from a day on; each in nano-US-dollars, None where it is not said."""
+
+    place: Place
+    model: str
+    starts: date
+    nanos: dict[str, int | None]
+    note: str
 
 
 @dataclass(slots=True)
@@ -116,6 +143,7 @@ class Manifest:
     policy: list[dict[str, Any]] | None = None
     rules: list[int] = field(default_factory=list)
     budgets: list[BudgetEntry] = field(default_factory=list)
+    prices: list[PriceEntry] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
     names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 

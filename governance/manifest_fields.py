@@ -134,6 +134,17 @@ class Fields:
     def texts(self, name: str) -> list[str]:
         return [reference.name for reference in self.references(name)]
 
+    def day(self, name: str) -> date | None:
+        """A day, such as 2027-06-30."""
+        node = self.get(name)
+        if node is None:
+            return None
+        try:
+            return date.fromisoformat(node.text if _DATE.fullmatch(node.text) else "")
+        except ValueError:
+            self.problems.add(node.place, f"“{name}” is a day such as 2027-06-30.")
+            return None
+
     def end(self, name: str) -> End:
         node = self.get(name)
         return End() if node is None else end_of(node, self.problems)

@@ -5,13 +5,12 @@ the file uses means anything is found out by ``governance.reconciliation``.
 """
 
 import hashlib
+from typing import Any
 
-from billing.models import Budget
 from governance import manifest_fields as reading
 from governance.manifest import (
     PERMISSIONS,
     AgentEntry,
-    BudgetEntry,
     GrantEntry,
     GroupEntry,
     ListEntry,
@@ -23,14 +22,16 @@ from governance.manifest import (
 )
 from governance.manifest_fields import End, Fields, Problems, Reference
 from governance.manifest_file import FileRefused, Node, read
+from governance.manifest_money import read_budgets, read_prices
 from governance.rules import RuleErrors, parse_rules
 from workspaces.declarations import DeclarationError, Risk, parse_declaration
+from workspaces.loop_limits import LoopLimitsError, parse_loop_limits
 from workspaces.models import Membership
 
 SECTIONS = ("workspace", "name", "timezone", "two_people", "retention_days", "people", "groups", "lists", "tools",
-            "resources", "roles", "agents", "policy", "budgets")  # fmt: skip
+            "resources", "roles", "agents", "policy", "budgets", "prices")  # fmt: skip
 AGENT_FIELDS = ("name", "owner", "purpose", "labels", "risk_tier", "acts_for", "isolated_runs",
-                "sessions_per_hour", "roles", "until", "grants")  # fmt: skip
+                "sessions_per_hour", "cost_center", "loop_limits", "roles", "until", "grants")  # fmt: skip
 
 
 def parse(raw: bytes) -> Manifest:
@@ -52,7 +53,7 @@ def parse(raw: bytes) -> Manifest:
         retention_days=top.whole("retention_days"),
         problems=problems,
     )
-    for section in (read_people, read_catalog, read_agents, read_policy, read_budgets):
+    for section in (read_people, read_catalog, read_agents, read_policy, read_budgets, read_prices):
         section(manifest, top)
     return manifest
 
@@ -137,11 +138,29 @@ def read_agents(manifest: Manifest, top: Fields) -> None:
             acts_for=[folded(person) for person in entry.references("acts_for")],
             isolated_runs=entry.flag("isolated_runs") or False,
             sessions_per_hour=entry.whole("sessions_per_hour"),
+            cost_center=entry.text("cost_center"),
+            loop_limits=loop_limits(entry),
             roles=agent_roles(entry),
             grants=agent_grants(entry),
         )
         if name and manifest.claim("agents", name) and owner:
             manifest.agents[name.name] = agent
+
+
+def loop_limits(entry: Fields) -> dict[str, Any]:
+    """What of loops differs from the defaults; what it may say is known by ``workspaces.loop_limits``."""
+    node = entry.get("loop_limits")
+    if node is None:
+        return {}
+    written = node.plain()
+    try:
+        parse_loop_limits(written)
+    except LoopLimitsError as error:
+        for problem in error.problems:
+            entry.problems.add(node.find(problem.path), problem.message)
+        return {}
+    found: dict[str, Any] = written
+    return found
 
 
 def agent_roles(entry: Fields) -> list[tuple[Reference, End]]:
@@ -195,42 +214,6 @@ def read_policy(manifest: Manifest, top: Fields) -> None:
             broken.add(problem.path[0] if problem.path else None)
     manifest.rules = [] if None in broken else [index for index in range(len(rules)) if index not in broken]
     manifest.policy = [rules[index] for index in manifest.rules]
-
-
-def read_budgets(manifest: Manifest, top: Fields) -> None:
-    """Limits on spending."""
-    seen: set[tuple[str | None, bool, str]] = set()
-    problems = manifest.problems
-    for node in reading.entries_of(top.get("budgets"), problems, "budgets"):
-        entry = Fields(node, problems, "A budget", ("agent", "session", "window", "limit_usd", "warn_at"))
-        agent = named(entry, "agent", "an agent's name") if entry.get("agent") else None
-        entry.required("window", f"one of {', '.join(Budget.Window.values)}")
-        budget = BudgetEntry(
-            place=node.place,
-            agent=agent,
-            per_session=entry.flag("session") or False,
-            window=entry.choice("window", Budget.Window.values, Budget.Window.EVER),
-            limit_amount=entry.dollars("limit_usd"),
-            warn_at=percents(entry),
-        )
-        key = (agent.name if agent else None, budget.per_session, budget.window)
-        if key in seen:
-            problems.add(node.place, "There is a budget for the same agent, sessions and window; keep one.")
-        seen.add(key)
-        manifest.budgets.append(budget)
-
-
-def percents(entry: Fields) -> list[int]:
-    """``warn_at``: whole percents of the limit."""
-    found = []
-    for item in reading.entries_of(entry.get("warn_at"), entry.problems, "warn_at"):
-        if isinstance(item.value, int) and not isinstance(item.value, bool) and 1 <= item.value <= 100:
-            found.append(item.value)
-        else:
-            entry.problems.add(
-                item.place, "“warn_at” holds whole percents of the limit from 1 to 100, such as [50, 80]."
-            )
-    return sorted(set(found))
 
 
 def named(entry: Fields, name: str, remedy: str) -> Reference | None:

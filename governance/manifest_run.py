@@ -101,8 +101,11 @@ class Run:
 
     def target(self, entry: GrantEntry) -> Target | None:
         if entry.permission == USE:
-            return self.find("tools", self.tools, entry.target, "tool")
+            return self.tool(entry.target)
         return self.find("resources", self.resources, entry.target, "resource")
+
+    def tool(self, reference: Reference) -> Tool | None:
+        return self.find("tools", self.tools, reference, "tool")
 
     def role(self, reference: Reference) -> Role | None:
         return self.find("roles", self.roles, reference, "role for agents")

@@ -6,15 +6,15 @@ from typing import Any
 
 import yaml
 
-from billing.budgets import dollars
 from billing.models import Budget
-from governance.configuration import configuration_of
+from governance.configuration import amounts_of, configuration_of, latest, terms_of
 from governance.differences import with_spans
 from governance.manifest import PERMISSIONS
 from workspaces.declarations import Action, Risk, ToolDeclaration
 from workspaces.models import Standing, Workspace
 
 HEADING = "# Written by manage.py export_workspace. The format is that of docs/concepts/workspace-file.md.\n"
+USUAL = {"hard": True, "when_short": Budget.WhenShort.WAIT, "downgrade_to": "", "warn_at": []}  # of a budget
 UNDECLARED = ToolDeclaration("", Action.READ).as_dict()
 # What the file's reader takes for a number and YAML 1.1 for text, and characters that end a line or are not seen;
 # but for lengths of time.
@@ -109,6 +109,7 @@ def file_of(workspace: Workspace) -> dict[str, Any]:
         "agents": [agent_of(name, agent) for name, agent in now["agent"].items()],
         "policy": [with_spans(rule) for rule in now["rule"].values()],
         "budgets": budgets_of(workspace),
+        "prices": prices_of(workspace),
     }
 
 
@@ -149,7 +150,15 @@ def agent_of(name: str, agent: Mapping[str, Any]) -> dict[str, Any]:
     roles, grants = agent["roles"], agent["grants"]
     said = {
         field: agent[field]
-        for field in ("purpose", "labels", "acts_for", "isolated_runs", "sessions_per_hour")
+        for field in (
+            "purpose",
+            "labels",
+            "acts_for",
+            "isolated_runs",
+            "sessions_per_hour",
+            "cost_center",
+            "loop_limits",
+        )
     }
     if agent["risk_tier"] != Risk.LOW.value:
         said["risk_tier"] = agent["risk_tier"]
@@ -163,11 +172,20 @@ def agent_of(name: str, agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def budgets_of(workspace: Workspace) -> list[dict[str, Any]]:
-    """Limits, but for those of agents that are history."""
+    """Limits, but for those of agents that are history, without what they have by default."""
     rows = Budget.objects.filter(workspace=workspace).exclude(agent__standing=Standing.REVOKED)
     return [
         filled({"agent": row.agent.name if row.agent else None, "session": row.scope == Budget.Scope.SESSION})
-        | {"window": row.window, "limit_usd": dollars(row.limit_amount)}
-        | filled({"warn_at": row.warn_at})
+        | {"window": row.window}
+        | filled({"tool": row.tool, "model": row.model})
+        | {name: value for name, value in terms_of(row).items() if value != USUAL.get(name)}
         for row in rows.select_related("agent").order_by("pk")
+    ]
+
+
+def prices_of(workspace: Workspace) -> list[dict[str, Any]]:
+    """What models cost; one without an amount goes back to the public list."""
+    return [
+        {"model": row.model, "starts": row.starts.isoformat()} | amounts_of(row) | filled({"note": row.note})
+        for row in latest(workspace)
     ]

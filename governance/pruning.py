@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from billing import limits
-from billing.models import Budget
+from billing.models import Budget, Price
+from billing.price_table import set_price
 from governance import containment
-from governance.configuration import budget_name
+from governance.configuration import budget_name, latest, name_of, price_name
 from governance.manifest_run import Run
 from workspaces import agents, catalog, people
 from workspaces.access import set_grants
@@ -19,8 +20,9 @@ def remove_unnamed(run: Run) -> None:
     """Remove what the file does not name, or only tell of it. What points at other things goes first."""
     workspace, names = run.workspace, run.manifest.names
     budgets = Budget.objects.filter(workspace=workspace).select_related("agent")
-    wanted = {budget_name(entry.agent.name if entry.agent else None, entry.per_session, entry.window)
-              for entry in run.manifest.budgets}  # fmt: skip
+    wanted = {budget_name(*entry.key) for entry in run.manifest.budgets}
+    prices = {price_name(price.model, price.starts): price for price in latest(workspace)}
+    priced = {price_name(entry.model, entry.starts) for entry in run.manifest.prices}
     standing = {name: agent for name, agent in run.agents.items() if agent.standing != Standing.REVOKED}
     groups = {group.name: group for group in ReviewerGroup.objects.filter(workspace=workspace)}
     lists = {named.name: named for named in NamedList.objects.filter(workspace=workspace)}
@@ -30,6 +32,7 @@ def remove_unnamed(run: Run) -> None:
 
     kinds: list[tuple[str, Mapping[str, Any], Collection[str], Callable[..., None]]] = [
         ("budget", {name_of(budget): budget for budget in budgets}, wanted, limits.remove_budget),
+        ("price", prices, priced, take_back),
         ("agent", standing, names["agents"], retire),
         ("role", run.roles, names["roles"], catalog.remove_role),
         ("group", groups, names["groups"], people.remove_reviewer_group),
@@ -46,10 +49,9 @@ def remove_unnamed(run: Run) -> None:
                 run.report.kept.append(f"kept: {kind} {name} (not in the file)")
 
 
-def name_of(budget: Budget) -> str:
-    """The name under which the file would have the budget."""
-    agent = budget.agent.name if budget.agent else None
-    return budget_name(agent, budget.scope == Budget.Scope.SESSION, budget.window)
+def take_back(price: Price, *, actor: str) -> None:
+    """Let a model cost from that day on what the public list says. What was set stays, for charges rest on it."""
+    set_price(price.workspace, model=price.model, starts=price.starts, actor=actor)
 
 
 def retire(agent: Agent, *, actor: str) -> None:

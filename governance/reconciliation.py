@@ -13,6 +13,7 @@ from django.db import transaction
 
 from audit import log
 from billing import limits
+from billing.price_table import set_price
 from governance import key_file, policies, pruning
 from governance.configuration import configuration_of, differences
 from governance.manifest import AgentEntry, Manifest
@@ -119,6 +120,7 @@ def reconcile(run: Run) -> None:
     change_roles(run)
     change_agents(run)
     change_budgets(run)
+    change_prices(run)
     pruning.remove_unnamed(run)
     if owned and not Membership.objects.filter(workspace=run.workspace, role=Membership.Role.OWNER).exists():
         run.problems.add(
@@ -261,6 +263,8 @@ def change_agent(run: Run, agent: Agent | None, entry: AgentEntry) -> None:
         "isolated_runs": entry.isolated_runs,
         "acts_for": principals,
         "sessions_per_hour": entry.sessions_per_hour,
+        "cost_center": entry.cost_center,
+        "loop_limits": entry.loop_limits,
     }
     name = entry.name.name
     if agent is None:
@@ -277,7 +281,8 @@ def change_agent(run: Run, agent: Agent | None, entry: AgentEntry) -> None:
 def change_budgets(run: Run) -> None:
     for entry in run.manifest.budgets:
         agent = run.agent(entry.agent) if entry.agent else None
-        if entry.agent and agent is None:
+        tool = run.tool(entry.tool) if entry.tool else None
+        if (entry.agent and agent is None) or (entry.tool and tool is None):
             continue
         with run.asking(entry.place):
             limits.set_budget(
@@ -285,9 +290,29 @@ def change_budgets(run: Run) -> None:
                 agent=agent,
                 per_session=entry.per_session,
                 window=entry.window,
+                tool=entry.tool.name if entry.tool else "",
+                model=entry.model,
+                unit=entry.unit,
                 limit_amount=entry.limit_amount,
+                hard=entry.hard,
+                when_short=entry.when_short,
+                downgrade_to=entry.downgrade_to,
                 warn_at=entry.warn_at,
                 actor=run.actor,
+            )
+
+
+def change_prices(run: Run) -> None:
+    """What models cost, each from its day on, the earlier days first."""
+    for entry in sorted(run.manifest.prices, key=lambda entry: (entry.starts, entry.model)):
+        with run.asking(entry.place):
+            set_price(
+                run.workspace,
+                model=entry.model,
+                starts=entry.starts,
+                note=entry.note,
+                actor=run.actor,
+                **entry.nanos,
             )
 
 

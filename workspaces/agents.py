@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from copy import copy
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -14,6 +14,7 @@ from workspaces import guards, identifiers
 from workspaces.access import may
 from workspaces.access.grants import Difference
 from workspaces.changes import Applied, Change, OtherWorkspace, assign, check_name
+from workspaces.loop_limits import LoopLimitsError, parse_loop_limits
 from workspaces.models import ActsFor, Agent, AgentKey, AgentRole, Role, Standing, User, Workspace
 from workspaces.people import PERSON, check_members, person_behind
 from workspaces.schemas import Problem
@@ -76,6 +77,8 @@ class AgentSettings(TypedDict, total=False):
     acts_for: Iterable[User]
     sessions_per_hour: int | None
     most_waiting: int | None
+    cost_center: str
+    loop_limits: dict[str, Any]
 
 
 class AgentChanges(AgentSettings, total=False):
@@ -143,12 +146,23 @@ def may_hand_over(agent: Agent, *, actor: str) -> bool:
     return person.pk == agent.owner_id or may(person, "manage_members", agent.workspace)
 
 
+def check_loop_limits(written: dict[str, Any]) -> None:
+    """Raise ValidationError for what cannot be read."""
+    try:
+        parse_loop_limits(written)
+    except LoopLimitsError as error:
+        told = [ValidationError(problem.message, code=error.code) for problem in error.problems]
+        raise ValidationError({"loop_limits": told}) from None
+
+
 def write_settings(agent: Agent, settings: AgentSettings) -> Difference:
     """Save the agent and the people it acts for as far as they differ."""
     difference = Difference()
     values: dict[str, object] = {name: value for name, value in settings.items() if name != "acts_for"}
     if not 1 <= (settings.get("most_waiting") or 1) <= MOST_WAITING:
         raise ValidationError({"most_waiting": f"Between 1 and {MOST_WAITING:,} calls may wait for people."})
+    if "loop_limits" in settings:
+        check_loop_limits(settings["loop_limits"])
     if "labels" in settings:
         values["labels"] = sorted(set(settings["labels"]))
     if assign(agent, values) or agent.pk is None:

@@ -15,19 +15,54 @@ from rest_framework.response import Response
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from billing import limits
-from billing.api.fields import DollarsField
-from billing.budgets import dollars, window_start
+from billing.api.fields import DollarsField, RunningDollars, RunningTokens
+from billing.gauges import running_keys
 from billing.models import Account, Budget
 from workspaces.api.views import VIEW, WorkspaceView, found
 from workspaces.models import Agent
 
 MANAGE = "manage_budgets"
+AMOUNTS = {"limit_usd": Budget.Unit.USD, "limit_tokens": Budget.Unit.TOKENS}
+
+
+class LimitOf(serializers.Field[Any, Any, Any, Any]):
+    """Mixed into a field of amounts: a budget's limit where it is in this unit, and null where it is not."""
+
+    unit: str
+
+    def get_attribute(self, instance: Budget) -> int | None:
+        return instance.limit_amount if instance.unit == self.unit else None
+
+
+class LimitInDollars(LimitOf, DollarsField):
+    unit = Budget.Unit.USD
+
+
+class LimitInTokens(LimitOf, serializers.IntegerField):
+    unit = Budget.Unit.TOKENS
 
 
 class BudgetChange(Exact):
-    """A limit and when to warn."""
+    """What a budget allows and does. The limit is in US dollars or in tokens."""
 
-    limit_usd = DollarsField(source="limit_amount", help_text="Such as 5.00.")
+    limit_usd = LimitInDollars(required=False, allow_null=True, help_text="Such as 5.00; or limit_tokens.")
+    limit_tokens = LimitInTokens(
+        required=False, allow_null=True, min_value=0, max_value=limits.MOST_TOKENS, help_text="Or limit_usd."
+    )
+    hard = serializers.BooleanField(
+        default=True, help_text="No call takes it over its limit; false: it only warns."
+    )
+    when_short = serializers.ChoiceField(
+        Budget.WhenShort.choices,
+        default=Budget.WhenShort.WAIT.value,
+        help_text="What a call meets that does not fit.",
+    )
+    downgrade_to = serializers.CharField(
+        max_length=200,
+        default="",
+        allow_blank=True,
+        help_text="With downgrade: the cheaper model that is offered.",
+    )
     warn_at = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=100),
         max_length=100,
@@ -35,41 +70,65 @@ class BudgetChange(Exact):
         help_text="Percents of the limit.",
     )
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """With ``unit`` and ``limit_amount`` in place of the two limits."""
+        given = {name: attrs.pop(name, None) for name in AMOUNTS}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise serializers.ValidationError({"limit_usd": "Give limit_usd or limit_tokens, one of them."})
+        return {**attrs, "limit_amount": given[named[0]], "unit": AMOUNTS[named[0]]}
+
 
 class BudgetDocument(BudgetChange):
-    """A limit on spending in a window of the workspace's calendar."""
+    """A limit on spending in a window of the workspace's calendar. Amounts of the window that runs are null for each
+    session, which has accounts of its own, and in the other unit than the budget's."""
 
     id = serializers.CharField(source="public_id", read_only=True)
-    scope = serializers.ChoiceField(Budget.Scope.choices, default=Budget.Scope.WORKSPACE)
+    scope = serializers.ChoiceField(Budget.Scope.choices, default=Budget.Scope.WORKSPACE.value)
     agent = serializers.CharField(
-        source="agent.public_id", default=None, allow_null=True, help_text="The id, for the scope agent only."
+        source="agent.public_id",
+        default=None,
+        allow_null=True,
+        help_text="The id: for the scope agent, and for session where only one agent's count.",
     )
     window = serializers.ChoiceField(Budget.Window.choices)
-    spent_usd = serializers.SerializerMethodField(help_text="In the window that runs; null for each session.")
-    held_usd = serializers.SerializerMethodField(help_text="In the window that runs; null for each session.")
+    tool = serializers.CharField(
+        max_length=200, default="", allow_blank=True, help_text="Only calls of this tool count."
+    )
+    model = serializers.CharField(
+        max_length=200, default="", allow_blank=True, help_text="Only calls that name this model count."
+    )
+    unit = serializers.ChoiceField(Budget.Unit.choices, read_only=True)
+    spent_usd = RunningDollars("spent", help_text="Settled.")
+    held_usd = RunningDollars("held", help_text="Reserved by calls in flight.")
+    left_usd = RunningDollars("left", help_text="What calls may still take.")
+    overage_usd = RunningDollars("overage", help_text="Spent beyond the limit by settlement.")
+    raised_usd = RunningDollars("raised", help_text="What approvals raised this window by.")
+    spent_tokens = RunningTokens("spent")
+    held_tokens = RunningTokens("held")
+    left_tokens = RunningTokens("left")
+    overage_tokens = RunningTokens("overage")
+    raised_tokens = RunningTokens("raised")
+    resets = serializers.IntegerField(
+        source="generation", read_only=True, help_text="How often it was reset."
+    )
 
-    def get_spent_usd(self, budget: Any) -> str | None:
-        """Settled."""
-        return self.amount(budget, "spent")
 
-    def get_held_usd(self, budget: Any) -> str | None:
-        """Reserved by calls in flight."""
-        return self.amount(budget, "held")
+class ResetDocument(Exact):
+    """Why a budget begins anew."""
 
-    def amount(self, budget: Any, column: str) -> str | None:
-        """An amount of the running window's account; a budget of each session has none of its own."""
-        if budget.scope == Budget.Scope.SESSION:
-            return None
-        start = window_start(budget.window, timezone.now(), budget.workspace.timezone)
-        return dollars(next((getattr(row, column) for row in budget.running if row.key == start), 0))
+    reason = serializers.CharField(max_length=limits.LONGEST_REASON, help_text="It stands in the log.")
 
 
 class BudgetFilter(django_filters.FilterSet):
-    """Budgets by whom they are for."""
+    """Budgets by whom and what they are for."""
 
     scope = django_filters.ChoiceFilter(choices=Budget.Scope.choices)
     agent = django_filters.CharFilter(field_name="agent__public_id")
     window = django_filters.ChoiceFilter(choices=Budget.Window.choices)
+    tool = django_filters.CharFilter()
+    model = django_filters.CharFilter()
+    unit = django_filters.ChoiceFilter(choices=Budget.Unit.choices)
 
     class Meta:
         model = Budget
@@ -82,11 +141,11 @@ class BudgetRows(WorkspaceView):
     serializer_class = BudgetDocument
 
     def get_queryset(self) -> QuerySet[Budget]:
-        now = timezone.now()
-        starts = {window_start(window, now, self.workspace.timezone) for window in Budget.Window.values}
-        running = Prefetch("accounts", Account.objects.filter(key__in=starts), to_attr="running")
         rows = Budget.objects.filter(workspace=self.workspace).select_related("workspace", "agent")
-        return rows.prefetch_related(running)
+        keys = running_keys(self.workspace, rows, timezone.now())
+        return rows.prefetch_related(
+            Prefetch("accounts", Account.objects.filter(key__in=keys), to_attr="running")
+        )
 
     def budget(self) -> Budget:
         """The budget of the address. Raises NotVisible."""
@@ -101,29 +160,27 @@ class Budgets(BudgetRows, CreateModelMixin, Listing):
     filterset_class = BudgetFilter
 
     def post(self, request: Request, slug: str) -> Response:
-        """Set a limit where there is none yet for the same scope, agent and window."""
+        """Set a limit where there is none yet for the same scope, agent, window, tool, model and unit."""
         values = self.read(request)
-        scope, window = values["scope"], values["window"]
-        agent = self.agent((values.get("agent") or {}).get("public_id"), scope)
-        if self.get_queryset().filter(scope=scope, agent=agent, window=window).exists():
+        scope = values.pop("scope")
+        agent = self.agent((values.pop("agent", None) or {}).get("public_id"), scope)
+        whose = {name: values[name] for name in ("window", "tool", "model", "unit")}
+        if self.get_queryset().filter(scope=scope, agent=agent, **whose).exists():
             raise ValidationError({"window": "There is such a budget already; change its limit instead."})
+        per_session = scope == Budget.Scope.SESSION
         budget = limits.set_budget(
-            self.workspace,
-            agent=agent,
-            per_session=scope == Budget.Scope.SESSION,
-            window=window,
-            limit_amount=values["limit_amount"],
-            warn_at=values["warn_at"],
-            actor=self.actor,
+            self.workspace, agent=agent, per_session=per_session, actor=self.actor, **values
         ).row
         return self.shown(self.get_queryset().get(pk=budget.pk), created=True)
 
     def agent(self, public_id: str | None, scope: str) -> Agent | None:
         """The agent that a budget is for. Raises ValidationError."""
-        if (scope == Budget.Scope.AGENT) != (public_id is not None):
-            raise ValidationError({"agent": "Name the agent for a budget of one agent, and for no other."})
+        if public_id is None and scope == Budget.Scope.AGENT:
+            raise ValidationError({"agent": "Name the agent that the budget is for."})
         if public_id is None:
             return None
+        if scope == Budget.Scope.WORKSPACE:
+            raise ValidationError({"agent": "A budget of the whole workspace names no agent."})
         agent = Agent.objects.filter(workspace=self.workspace, public_id=public_id).first()
         if agent is None:
             raise ValidationError({"agent": "There is no such agent here."})
@@ -141,16 +198,22 @@ class OneBudget(BudgetRows):
 
     @extend_schema(request=BudgetChange)
     def put(self, request: Request, slug: str, budget: str) -> Response:
-        """Set another limit; it holds from the next call on, in the window that runs too."""
+        """Set another limit, and what the budget does; what is left out is as it is by default. It holds from the next
+        call on, in the window that runs too."""
         row, values = self.budget(), self.read(request, BudgetChange)
+        if values["unit"] != row.unit:
+            raise ValidationError(
+                {f"limit_{row.unit}": "A budget keeps its unit; set another for the other."}
+            )
         limits.set_budget(
             self.workspace,
             agent=row.agent,
             per_session=row.scope == Budget.Scope.SESSION,
             window=row.window,
-            limit_amount=values["limit_amount"],
-            warn_at=values["warn_at"],
+            tool=row.tool,
+            model=row.model,
             actor=self.actor,
+            **values,
         )
         return self.shown(self.budget())
 
@@ -158,3 +221,16 @@ class OneBudget(BudgetRows):
         """Remove a budget with its accounts. One that is set again later begins with nothing spent."""
         limits.remove_budget(self.budget(), actor=self.actor)
         return Response(status=204)
+
+
+class BudgetReset(BudgetRows):
+    """A budget that begins anew."""
+
+    permission = {"POST": MANAGE}
+
+    @extend_schema(request=ResetDocument, responses={200: BudgetDocument})
+    def post(self, request: Request, slug: str, budget: str) -> Response:
+        """Begin anew with nothing spent, in the window that runs; what calls in flight hold stays held."""
+        values = self.read(request, ResetDocument)
+        limits.reset(self.budget(), actor=self.actor, reason=values["reason"])
+        return self.shown(self.budget())

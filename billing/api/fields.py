@@ -1,13 +1,16 @@
-"""Amounts of money on the wire."""
+"""Amounts of money and tokens on the wire."""
 
 import re
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.budgets import NANOS, dollars
+from billing.gauges import gauge
+from billing.models import Budget
 
 AMOUNT = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 
@@ -28,3 +31,40 @@ class DollarsField(serializers.CharField):
 
     def to_representation(self, value: Any) -> Any:
         return dollars(value)
+
+
+class Running(serializers.Field[Any, Any, Any, Any]):
+    """An amount of the window that runs, out of a budget with its ``running`` accounts; null in another unit."""
+
+    unit: str
+
+    def __init__(self, amount: str, **options: Any) -> None:
+        super().__init__(read_only=True, **options)
+        self.amount = amount
+
+    def get_attribute(self, instance: Any) -> int | None:
+        if instance.unit != self.unit or instance.scope == Budget.Scope.SESSION:
+            return None
+        found = gauge(instance, instance.running, timezone.now(), instance.workspace.timezone)
+        amount: int = getattr(found, self.amount)
+        return amount
+
+
+@extend_schema_field({"type": ["string", "null"], "pattern": f"^{AMOUNT}$"})
+class RunningDollars(Running):
+    """In US dollars."""
+
+    unit = Budget.Unit.USD
+
+    def to_representation(self, value: int) -> str:
+        return dollars(value)
+
+
+@extend_schema_field({"type": ["integer", "null"]})
+class RunningTokens(Running):
+    """In tokens."""
+
+    unit = Budget.Unit.TOKENS
+
+    def to_representation(self, value: int) -> int:
+        return value

@@ -136,3 +136,11 @@ def test_how_many_calls_of_an_agent_wait_is_bounded(cast: Cast, olga: Caller) ->
     address = f"workspaces/acme/agents/{cast.report_bot.public_id}"
     assert olga.patch(address, {"most_waiting": 50})["most_waiting"] == 50
     olga.patch(address, {"most_waiting": 5000}, 400)
+
+
+def test_an_agent_has_a_cost_center_and_limits_of_loops(cast: Cast, olga: Caller) -> None:
+    address = f"workspaces/acme/agents/{cast.report_bot.public_id}"
+    changed = olga.patch(address, {"cost_center": "Research", "loop_limits": {"repeats": 6}})
+    assert (changed["cost_center"], changed["loop_limits"]) == ("Research", {"repeats": 6})
+    refused = olga.patch(address, {"loop_limits": {"repeats": 1}}, 400)
+    assert [error["path"] for error in refused["errors"]] == [["loop_limits"]]

@@ -1,6 +1,7 @@
 """Approvals, decisions, policies, budgets, the catalog and logs through the API."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,45 @@ def test_budgets_are_set_changed_and_removed(cast: Cast) -> None:
     rita.delete(address, 403)
     olga.delete(address)
     assert not Budget.objects.exists()
+
+
+def test_budgets_have_a_unit_a_tool_and_an_edge(cast: Cast) -> None:
+    olga, rita = Caller(cast.olga), Caller(cast.rita)
+    where = "workspaces/acme/budgets"
+    body: dict[str, Any] = {
+        "scope": "session",
+        "agent": cast.report_bot.public_id,
+        "window": "ever",
+        "model": "big",
+    }
+    made = olga.post(where, body | {"limit_tokens": 70_000, "hard": False})
+    assert (made["unit"], made["limit_tokens"], made["limit_usd"], made["hard"]) == (
+        "tokens",
+        70_000,
+        None,
+        False,
+    )
+    assert (made["spent_tokens"], made["scope"], made["model"]) == (None, "session", "big")
+    edge = {"window": "day", "tool": "billing.refund", "when_short": "downgrade", "downgrade_to": "small"}
+    priced = olga.post(where, edge | {"limit_usd": "2.00"})
+    assert (priced["left_usd"], priced["left_tokens"], priced["when_short"]) == ("2.00", None, "downgrade")
+    assert [row["id"] for row in olga.get(f"{where}?tool=billing.refund")["results"]] == [priced["id"]]
+    for wrong, path in (
+        ({}, "limit_usd"),
+        ({"limit_usd": "1", "limit_tokens": 1}, "limit_usd"),
+        ({"limit_usd": "1", "tool": "no.such"}, "tool"),
+        ({"limit_tokens": 10**15 + 1}, "limit_tokens"),
+        ({"limit_usd": "1", "when_short": "downgrade"}, "downgrade_to"),
+    ):
+        refused = olga.post(where, {"window": "week"} | wrong, 400)
+        assert [error["path"] for error in refused["errors"]] == [[path]]
+    assert olga.put(f"{where}/{priced['id']}", {"limit_tokens": 5}, 400)["errors"][0]["path"] == ["limit_usd"]
+    assert olga.put(f"{where}/{priced['id']}", {"limit_usd": "3"})["when_short"] == "wait"
+
+    assert olga.post(f"{where}/{priced['id']}/reset", {"reason": " "}, 400)["errors"][0]["path"] == ["reason"]
+    rita.post(f"{where}/{priced['id']}/reset", {"reason": "mine"}, 403)
+    assert olga.post(f"{where}/{priced['id']}/reset", {"reason": "A wrong price."}, 200)["resets"] == 1
+    assert latest(cast.acme).type == "billing.budget.reset"
 
 
 def test_the_catalog_is_kept(cast: Cast) -> None:

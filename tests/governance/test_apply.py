@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 
 from audit.models import Entry, Head, Log
-from billing.models import Budget
+from billing.models import Budget, Price
+from billing.price_table import in_force
 from governance import policies
 from governance.models import PolicyVersion
 from tests.cast import ACTOR, Cast
@@ -148,13 +149,28 @@ def test_every_section_is_made_what_the_file_says(apply: Apply, keys: Path) -> N
     in_force = policies.in_force(workspace)
     assert in_force is not None
     assert [rule["name"] for rule in in_force.content] == ["Refunds above 100 need finance"]
-    budgets = Budget.objects.order_by("limit_amount").values_list(
+    assert (bot.cost_center, bot.loop_limits["repeats"]) == ("Support 4711", 6)
+    budgets = Budget.objects.order_by("pk").values_list(
         "scope", "agent__name", "window", "limit_amount", "warn_at"
     )
-    assert list(budgets) == [
-        ("session", "bot", "ever", 1_500_000_000, []),
+    assert list(budgets)[:3] == [
         ("agent", "bot", "day", 5_000_000_001, [50, 80]),
+        ("session", "bot", "ever", 1_500_000_000, []),
         ("workspace", None, "month", 200_000_000_000, []),
+    ]
+    edges = Budget.objects.order_by("pk").values_list(
+        "tool", "model", "unit", "hard", "when_short", "downgrade_to"
+    )
+    assert list(edges)[3:] == [
+        ("refund", "", "usd", True, "ask", ""),
+        ("", "big", "tokens", False, "wait", ""),
+        ("", "big", "usd", True, "downgrade", "small"),
+    ]
+    prices = Price.objects.order_by("pk").values_list("model", "starts", "input_nanos", "call_nanos")
+    assert list(prices) == [
+        ("big", date(2026, 1, 1), 1_250_000_000, None),
+        ("*", date(2026, 3, 1), 5_000_000_000, 50_000_000),
+        ("big", date(2026, 7, 1), None, None),
     ]
     for line in ("+ workspace shop", "+ tool refund", "+ agent bot", "+ rule Refunds above 100 need finance"):
         assert line in told.splitlines()
@@ -247,6 +263,39 @@ def test_settings_that_are_left_out_are_kept(apply: Apply, keys: Path) -> None:
     assert User.objects.get(email="olga@shop.test").name == "Olga"
 
 
+def test_what_changed_of_money_is_told(apply: Apply, keys: Path) -> None:
+    apply(FULL, keys=keys)
+    changed = (
+        FULL.replace("limit_tokens: 70000, hard: false", "limit_tokens: 80000")
+        .replace('call_usd: "0.05"', 'call_usd: "0.06"')
+        .replace("cost_center: Support 4711", "cost_center: Sales")
+        .replace("repeats: 6", "repeats: 5")
+        .replace("metered: true", "metered: false")
+    )
+    assert apply(changed).splitlines()[:-1] == [
+        "~ tool refund: metered true → false",
+        "~ agent bot: cost_center Support 4711 → Sales; loop_limits changed",
+        "~ budget of agent reader, each session, day, model big, in tokens: limit_tokens 70000 → 80000; "
+        "hard false → true",
+        "~ price of * from 2026-03-01: call_usd 0.05 → 0.06",
+    ]
+    assert "Nothing had to change" in apply(changed)
+
+
+def test_pruning_takes_budgets_and_prices_back(apply: Apply, keys: Path) -> None:
+    apply(FULL, keys=keys)
+    bare = (
+        FULL[: FULL.index("budgets:")] + 'prices:\n  - {model: big, starts: 2026-01-01, input_usd: "1.00"}\n'
+    )
+    told = apply(bare, "--prune").splitlines()
+    assert "- budget of the workspace, week, tool refund" in told
+    assert "- price of * from 2026-03-01" in told
+    assert not Budget.objects.exists()
+    days = date(2026, 12, 1)
+    assert [(price.model, price.input_nanos) for price in in_force(shop(), days)] == []
+    assert "Nothing had to change" in apply(bare, "--prune")
+
+
 def test_what_the_file_does_not_name_is_kept_and_told(apply: Apply, keys: Path) -> None:
     apply(FULL, keys=keys)
     before = everything()
@@ -256,7 +305,7 @@ def test_what_the_file_does_not_name_is_kept_and_told(apply: Apply, keys: Path) 
     assert "kept: budget of agent bot, each session, ever (not in the file)" in told
     assert "kept: person rita@shop.test (not in the file)" in told
     assert "kept: policy version 1 (not in the file)" in told
-    assert len([line for line in told if line.startswith("kept: ")]) == 15
+    assert len([line for line in told if line.startswith("kept: ")]) == 21
 
 
 def test_references_reach_what_is_kept(apply: Apply, keys: Path) -> None:
@@ -337,7 +386,7 @@ def test_keys_are_written_for_their_owner_alone_and_work(apply: Apply, keys: Pat
 
 def test_new_agents_need_a_place_for_their_keys(refused: Callable[..., list[str]]) -> None:
     problems = refused(FULL)
-    assert [problem.split(": ")[0] for problem in problems] == ["36:11", "49:12"]
+    assert [problem.split(": ")[0] for problem in problems] == ["36:11", "51:12"]
     assert "--keys FILE" in problems[0]
 
 
@@ -534,7 +583,7 @@ def test_all_problems_are_told_at_once(refused: Callable[..., list[str]], keys: 
         .replace("window: month", "window: moon")
     )
     places = [problem.split(":")[0] for problem in refused(text, keys=keys)]
-    assert places == ["9", "30", "34", "44", "45", "51", "55", "61"]
+    assert places == ["9", "30", "34", "46", "47", "53", "57", "63"]
 
 
 def test_what_yaml_1_1_would_have_read_otherwise_is_text(apply: Apply) -> None:

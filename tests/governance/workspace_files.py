@@ -44,6 +44,8 @@ agents:
     acts_for: [rita@shop.test]
     isolated_runs: true
     sessions_per_hour: 20
+    cost_center: Support 4711
+    loop_limits: {repeats: 6, then: ask, tools: {files.read: 0}}
     roles: [analyst, support]
     until: {support: 2027-06-30}
     grants:
@@ -61,6 +63,13 @@ budgets:
   - {agent: bot, window: day, limit_usd: "5.000000001", warn_at: [80, 50]}
   - {agent: bot, session: true, window: ever, limit_usd: 1.5}
   - {window: month, limit_usd: "200.00"}
+  - {window: week, tool: refund, limit_usd: "7.50", when_short: ask}
+  - {agent: reader, session: true, window: day, model: big, limit_tokens: 70000, hard: false, warn_at: [90]}
+  - {window: day, model: big, limit_usd: "9.00", when_short: downgrade, downgrade_to: small}
+prices:
+  - {model: big, starts: 2026-01-01, input_usd: "1.25", output_usd: "10.00", cache_read_usd: "0.125", note: Contract 17}
+  - {model: big, starts: 2026-07-01}
+  - {model: "*", starts: 2026-03-01, input_usd: "5.00", call_usd: "0.05"}
 """
 MINIMAL = """\
 workspace: shop
@@ -218,6 +227,38 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "a percentage over 100": (
         "workspace: a\nbudgets: [{window: day, limit_usd: '1', warn_at: [50, 120]}]\n",
         ["2:55: “warn_at” holds whole percents"],
+    ),
+    "a budget in two units": (
+        "workspace: a\nbudgets: [{window: day, limit_usd: '1', limit_tokens: 5}]\n",
+        ["2:55: A limit is in US dollars or in tokens"],
+    ),
+    "a part of a token": (
+        "workspace: a\nbudgets: [{window: day, limit_tokens: 0.5}]\n",
+        ["2:39: “limit_tokens” is a whole number"],
+    ),
+    "a budget of a tool that is not there": (
+        MINIMAL + 'budgets: [{window: day, tool: refnd, limit_usd: "1"}]\n',
+        ["There is no tool “refnd”"],
+    ),
+    "a cheaper model that nobody is offered": (
+        MINIMAL + 'budgets: [{window: day, downgrade_to: small, limit_usd: "1"}]\n',
+        ["A cheaper model is offered only with downgrade."],
+    ),
+    "a price without a day": (
+        "workspace: a\nprices: [{model: big, input_usd: '1'}]\n",
+        ["2:10: A price needs “starts”"],
+    ),
+    "a price twice": (
+        "workspace: a\nprices:\n" + "  - {model: big, starts: 2026-01-01, input_usd: '1'}\n" * 2,
+        ["4:5: There is a price of the same model and day"],
+    ),
+    "a day that is none": (
+        "workspace: a\nprices: [{model: big, starts: 2026-02-30, input_usd: '1'}]\n",
+        ["“starts” is a day"],
+    ),
+    "a limit of loops that is none": (
+        "workspace: a\nagents:\n  - {name: b, owner: o@a.test, loop_limits: {repeats: 1}}\n",
+        ["3:46: “repeats” is a whole number from 2"],
     ),
     "a budget twice": (
         "workspace: a\nbudgets:\n" + "  - {window: day, limit_usd: '1'}\n" * 2,

@@ -237,6 +237,7 @@ PLAIN: dict[str, str] = {
     "comment": "words",
     "code": "123456",
     "context": "{}",
+    "cost_center": "",
     "cost_usd": "0.01",
     "cursor": "",
     "daily_usd": "1",

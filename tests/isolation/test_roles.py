@@ -240,7 +240,7 @@ API: list[tuple[str, str, str]] = [
     ("post put delete", r"/lists(/<str:name>)?$", "publish_policy"),
     ("post put delete", r"/members(/<str:person>(/leave)?)?$", "manage_members"),
     ("post put delete", r"/reviewer-groups(/<str:name>)?$", "manage_members"),
-    ("post put delete", r"/budgets(/<str:budget>)?$", "manage_budgets"),
+    ("post put delete", r"/budgets(/<str:budget>(/reset)?)?$", "manage_budgets"),
     ("post put delete", r"/(tools|resources)(/<str:public_id>)?$", "manage_tools"),
     (
         "post put patch delete",

@@ -149,11 +149,29 @@ def test_an_agent_is_added_and_changed_through_the_noun_module(cast: Cast) -> No
         risk_tier="high",
         acts_for=[cast.rita.pk],
         sessions_per_hour="9",
+        cost_center="Research",
+        loop_limits="repeats: 6\nthen: ask\nrepeats of web.fetch: 0",
     )
     agent.refresh_from_db()
-    assert (agent.risk_tier, agent.sessions_per_hour) == ("high", 9)
+    assert (agent.risk_tier, agent.sessions_per_hour, agent.cost_center) == ("high", 9, "Research")
+    assert agent.loop_limits == {"repeats": 6, "then": "ask", "tools": {"web.fetch": 0}}
+    assert "repeats of web.fetch: 0" in page(client, "workspaces_agent_change", agent.pk)
     assert [row.person for row in agent.principals.all()] == [cast.rita]
     assert body_of(latest(cast.acme))["actor"] == f"person:{cast.olga.public_id}"
+
+
+def test_limits_of_loops_that_make_no_sense_are_told_why(cast: Cast) -> None:
+    client = enter(cast.olga)
+    fields = {"owner": cast.otto.pk, "risk_tier": "low"}
+    for written, told in (
+        ("much", "is no limit"),
+        ("repeats: 1", "from 2 to 64"),
+        ("often: 3", "no loop limit"),
+    ):
+        refused = press(client, "workspaces_agent_change", cast.report_bot.pk, **fields, loop_limits=written)
+        assert told in refused
+    cast.report_bot.refresh_from_db()
+    assert cast.report_bot.loop_limits == {}
 
 
 def test_what_the_noun_module_refuses_stands_at_its_field(cast: Cast) -> None:

@@ -21,7 +21,7 @@ from workspaces import access, agents, callbacks
 from workspaces.access.admin import REFUSALS, act, actor_in, filled, person_of
 from workspaces.access.grants import NoSuchPermission
 from workspaces.admin.catalog import RISK_LABELS, NamedAdmin, NamedForm, permissions_in_role
-from workspaces.admin.fields import LabelsField
+from workspaces.admin.fields import LabelsField, LoopLimitsField
 from workspaces.models import Agent, AgentKey, KeyUse, Role, User, Workspace
 
 
@@ -31,6 +31,7 @@ class AgentForm(NamedForm):
     refusals = (*REFUSALS, agents.NotYoursToGive, agents.ContainedAgent)
 
     labels = LabelsField(help_text="Separated by commas. Rules name agents by them: label:customer-facing.")
+    loop_limits = LoopLimitsField()
     acts_for = forms.ModelMultipleChoiceField(
         User.objects.none(),
         required=False,
@@ -42,7 +43,7 @@ class AgentForm(NamedForm):
     class Meta:
         model = Agent
         fields = ["workspace", "name", "owner", "purpose", "labels", "risk_tier", "isolated_runs",
-                  "sessions_per_hour", "most_waiting"]  # fmt: skip
+                  "sessions_per_hour", "most_waiting", "cost_center"]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,6 +71,8 @@ class AgentForm(NamedForm):
             "isolated_runs": values["isolated_runs"],
             "sessions_per_hour": values["sessions_per_hour"],
             "most_waiting": values["most_waiting"],
+            "cost_center": values["cost_center"],
+            "loop_limits": values["loop_limits"],
         }
         if self.instance.pk is None:
             return agents.create_agent(workspace, name, actor=self.actor, **settings)
@@ -123,7 +126,7 @@ class AgentPages(NamedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["workspace", "name", "owner", "purpose", "labels", "risk_tier", "isolated_runs"]
-        fields += ["sessions_per_hour", "most_waiting"]
+        fields += ["sessions_per_hour", "most_waiting", "cost_center", "loop_limits"]
         return [*fields, "acts_for"] if obj else fields
 
     @display(description="Last seen", ordering="last_seen")

@@ -6,7 +6,7 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.mixins import CreateModelMixin
 from rest_framework.request import Request
@@ -34,6 +34,11 @@ class Principals(serializers.ListField):
         return [row.person for row in instance.principals.all()]
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class LoopLimitsField(serializers.DictField):
+    """Loop limits by name; whether they make sense is known by ``workspaces.loop_limits``."""
+
+
 class AgentDocument(Exact):
     """An agent."""
 
@@ -55,6 +60,13 @@ class AgentDocument(Exact):
         allow_null=True,
         required=False,
         help_text="Calls that may wait for people at once; null is 20.",
+    )
+    cost_center = serializers.CharField(
+        max_length=100, allow_blank=True, required=False, help_text="Whose accounts its calls are booked to."
+    )
+    loop_limits = LoopLimitsField(
+        required=False,
+        help_text="What of loops differs from the defaults, as in a workspace file; {}: nothing.",
     )
     acts_for = Principals(required=False)
     standing = serializers.ChoiceField(Standing.choices, read_only=True)
