@@ -10,6 +10,8 @@ urlpatterns = [
     path("prices/<slug:slug>/set/", prices.put, name="price_set"),
     path("prices/<slug:slug>/reprice/", prices.reprice, name="reprice"),
     path("prices/<slug:slug>/bills/", bills.listing, name="bills"),
+    path("prices/<slug:slug>/reprice/start/", prices.start_repricing, name="reprice_start"),
+    path("prices/<slug:slug>/bills/upload/", bills.upload, name="bill_upload"),
     path("prices/<slug:slug>/bills/<str:public_id>/", bills.page, name="bill"),
     path("prices/<slug:slug>/bills/<str:public_id>/csv/", bills.download, name="bill_csv"),
 ]

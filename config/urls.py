@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from billing.admin import spend
-from governance.admin import insights, proving, pulse, replays, saved_views, stop, timelines, trials
+from governance.admin import insights, optimizing, proving, pulse, replays, saved_views, stop, timelines, trials
 from workspaces import sso, views
 from workspaces.admin import factors, tokens
 
@@ -51,8 +51,12 @@ urlpatterns = [
     path("admin/spend/<slug:slug>/", spend.page, name="spend"),
     path("admin/spend/<slug:slug>/figures/", spend.part, name="spend_part"),
     path("admin/spend/<slug:slug>/csv/", spend.export, name="spend_csv"),
+    path("admin/optimize/", optimizing.overview, name="optimize_overview"),
+    path("admin/optimize/<slug:slug>/", optimizing.page, name="optimize"),
+    path("admin/optimize/<slug:slug>/unused/<str:public_id>/", optimizing.unused, name="optimize_unused"),
     path("admin/insights/", insights.overview, name="insights_overview"),
     path("admin/insights/<slug:slug>/", insights.page, name="insights"),
+    path("admin/", include("billing.urls")),
     path("admin/", include("governance.urls_access")),
     path("admin/", include("governance.urls_log")),
     path("admin/", include("governance.urls_privacy")),

@@ -9,7 +9,7 @@ from audit.api.document import Document, browse
 from audit.api.entries import Entries, Facets, Logs, OneEntry
 from audit.api.proofs import Consistency, EntryProof, LogCheckpoint
 from audit.api.views import NothingHere
-from billing.api import budgets
+from billing.api import budgets, prices, spend
 from governance.api import (
     absences,
     access,
@@ -19,6 +19,7 @@ from governance.api import (
     decisions,
     exports,
     insights,
+    optimizing,
     members,
     onboarding,
     overview,
@@ -150,12 +151,21 @@ urlpatterns = [
     at(f"{WORKSPACE}/decisions", decisions.Decisions),
     at(DECISION, decisions.OneDecision),
     at(f"{DECISION}/content", decisions.DecisionContent),
+    at(f"{WORKSPACE}/spend", spend.Spend),
+    at(f"{WORKSPACE}/charges", spend.Charges),
     at(f"{WORKSPACE}/budgets", budgets.Budgets),
     at(f"{WORKSPACE}/budgets/<str:budget>", budgets.OneBudget),
     at(f"{WORKSPACE}/budgets/<str:budget>/reset", budgets.BudgetReset),
+    at(f"{WORKSPACE}/prices", prices.Prices),
+    at(f"{WORKSPACE}/prices/quote", prices.Quote),
+    at(f"{WORKSPACE}/repricings", prices.Repricings),
+    at(f"{WORKSPACE}/repricings/preview", prices.RepricingPreview),
+    at(f"{WORKSPACE}/bills", prices.Bills),
+    at(f"{WORKSPACE}/bills/<str:bill>", prices.OneBill),
     at(f"{WORKSPACE}/containment", containment.WorkspaceContainment),
     at(f"{WORKSPACE}/pulse", overview.WorkspacePulse),
     at(f"{WORKSPACE}/insights", insights.WorkspaceInsights),
+    at(f"{WORKSPACE}/findings", optimizing.Findings),
     at("installation/containment", containment.InstallationContainment),
     at("installation/health", overview.Health),
     at("installation/leave", members.Departure),

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from billing import bills
 from billing.admin.prices import MANAGE, frame
@@ -17,7 +17,6 @@ from billing.bill_files import LARGEST, NAMES, BillRefused
 from billing.book import NANOS
 from billing.models import BillCheck
 from billing.spending import note_export
-from workspaces.access import get_workspace
 from workspaces.access.admin import actor_in
 from workspaces.access.pages import workspace_page
 from workspaces.models import Workspace
@@ -98,22 +97,32 @@ class BillForm(forms.Form):
 
 
 @workspace_page()
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_GET
 def listing(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """Bills that were checked, and the form for another."""
-    form = BillForm(request.POST or None, request.FILES or None)
-    if request.method == "POST":
-        get_workspace(request.user, workspace.slug, MANAGE)
-        if form.is_valid():
-            try:
-                check = bills.check_bill(
-                    workspace, form.cleaned_data["file"], actor=actor_in(request), **form.choices()
-                )
-            except BillRefused as refusal:
-                form.add_error(None, f"{refusal} ({refusal.code})")
-            else:
-                messages.success(request, "The bill is compared with what was charged.")
-                return HttpResponseRedirect(reverse("bill", args=[workspace.slug, check.public_id]))
+    """Bills that were compared, and the form for another."""
+    return listed(request, workspace, BillForm())
+
+
+@workspace_page(MANAGE)
+@require_POST
+def upload(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """Compare a bill with what was charged."""
+    form = BillForm(request.POST, request.FILES)
+    if form.is_valid():
+        try:
+            check = bills.check_bill(
+                workspace, form.cleaned_data["file"], actor=actor_in(request), **form.choices()
+            )
+        except BillRefused as refusal:
+            form.add_error(None, f"{refusal} ({refusal.code})")
+        else:
+            messages.success(request, "The bill is compared with what was charged.")
+            return HttpResponseRedirect(reverse("bill", args=[workspace.slug, check.public_id]))
+    return listed(request, workspace, form)
+
+
+def listed(request: HttpRequest, workspace: Workspace, form: BillForm) -> HttpResponse:
+    """The bills with a form."""
     rows = BillCheck.objects.filter(workspace=workspace).defer("lines").order_by("-created", "-pk")[:SHOWN]
     context = {
         **frame(request, workspace, "Bills"),

@@ -13,13 +13,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from billing import price_table, public_list, repricing
 from billing.book import NANOS, dollars
 from billing.models import Price, Repricing
 from billing.prices import CEILING, ModelPrice, load_prices
-from workspaces.access import get_workspace, may, workspaces_for
+from workspaces.access import may, workspaces_for
 from workspaces.access.admin import actor_in, sentences
 from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import Workspace
@@ -64,7 +64,7 @@ class PriceForm(forms.Form):
             )
         self.order_fields(["model", "starts", *RATES, "note"])
 
-    def amounts(self) -> dict[str, int | None]:
+    def amounts(self) -> dict[str, Any]:
         """Nano-US-dollars by column."""
         given = {name: self.cleaned_data[name] for name in RATES}
         return {
@@ -134,41 +134,50 @@ def shown(request: HttpRequest, workspace: Workspace, form: PriceForm) -> HttpRe
 
 
 @workspace_page()
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_GET
 def reprice(request: HttpRequest, workspace: Workspace) -> HttpResponse:
-    """What pricing the charges of some days anew would do; by POST, have it done."""
+    """What pricing the charges of some days anew would do."""
     today = today_in(workspace)
-    asked = request.POST if request.method == "POST" else request.GET
-    form = DaysForm(
-        asked if "first" in asked else None, initial={"first": today.replace(day=1), "last": today}
-    )
-    seen = None
+    usual = {"first": today.replace(day=1), "last": today}
+    form, seen = DaysForm(request.GET if "first" in request.GET else None, initial=usual), None
+    if form.is_valid():
+        try:
+            seen = repricing.preview(workspace, form.cleaned_data["first"], form.cleaned_data["last"])
+        except repricing.RepricingRefused as refusal:
+            form.add_error(None, str(refusal))
+    return repricings(request, workspace, form, seen)
+
+
+@workspace_page(MANAGE)
+@require_POST
+def start_repricing(request: HttpRequest, workspace: Workspace) -> HttpResponse:
+    """Have the worker do it."""
+    form = DaysForm(request.POST)
     if form.is_valid():
         days = form.cleaned_data["first"], form.cleaned_data["last"]
         try:
-            if request.method == "POST":
-                return begin(request, workspace, *days)
-            seen = repricing.preview(workspace, *days)
+            repricing.start(workspace, *days, actor=actor_in(request))
         except repricing.RepricingRefused as refusal:
             form.add_error(None, str(refusal))
-    runs = Repricing.objects.filter(workspace=workspace).order_by("-pk")[:SHOWN_RUNS]
+        else:
+            messages.success(request, "The worker prices them anew; this page shows when it is done.")
+            return HttpResponseRedirect(reverse("reprice", args=[workspace.slug]))
+    return repricings(request, workspace, form, None)
+
+
+def repricings(
+    request: HttpRequest, workspace: Workspace, form: DaysForm, seen: repricing.Preview | None
+) -> HttpResponse:
+    """The page, with what was looked at."""
     context = {
         **frame(request, workspace, "Price charges anew"),
         "form": form,
         "seen": seen,
         "models": sorted(seen.models.values(), key=lambda each: -each.charges) if seen else [],
         "most": repricing.MOST_PREVIEWED,
-        "runs": runs,
+        "runs": Repricing.objects.filter(workspace=workspace).order_by("-pk")[:SHOWN_RUNS],
     }
     return render(request, "admin/portal/reprice.html", context)
-
-
-def begin(request: HttpRequest, workspace: Workspace, first: date, last: date) -> HttpResponse:
-    """Have the worker do it. Raises RepricingRefused and Forbidden."""
-    get_workspace(request.user, workspace.slug, MANAGE)
-    repricing.start(workspace, first, last, actor=actor_in(request))
-    messages.success(request, "The worker prices them anew; this page shows when it is done.")
-    return HttpResponseRedirect(reverse("reprice", args=[workspace.slug]))
 
 
 def frame(request: HttpRequest, workspace: Workspace, title: str) -> dict[str, Any]:

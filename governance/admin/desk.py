@@ -104,6 +104,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         groups[-1]["items"].append(item("Who is away", "event_busy", "absences_overview"))
         groups[0]["items"].insert(2, item("Requests", "rate_review", "proposals"))
         groups[0]["items"].append(item("Spend", "bar_chart", "spend_overview"))
+        groups[0]["items"].append(item("Optimize", "tune", "optimize_overview"))
+        groups[-1]["items"].append(item("Prices", "sell", "prices_overview"))
     if may_somewhere(person, "export_log"):
         groups[0]["items"] += [
             item("Exports", "archive", "exports_overview"),
@@ -138,6 +140,7 @@ def count_waiting(person: Visitor, groups: list[dict[str, Any]]) -> None:
 BELOW = {
     "Insights": ("insights",),
     "Spend": ("spend",),
+    "Optimize": ("optimize",),
     "Log": ("log_",),
     "Exports": ("export",),
     "Streams": ("stream",),

@@ -27,7 +27,7 @@ def at(client: Client, name: str, *args: str, **query: str) -> str:
 def upload(client: Client, content: bytes = BILL, **fields: str) -> str:
     file = SimpleUploadedFile("bill.csv", content)
     answer = client.post(
-        reverse("bills", args=["acme"]), {"file": file, "zone": "UTC", **fields}, follow=True
+        reverse("bill_upload", args=["acme"]), {"file": file, "zone": "UTC", **fields}, follow=True
     )
     return answer.content.decode()
 
@@ -58,8 +58,8 @@ def test_charges_are_priced_anew_after_a_look(cast: Cast) -> None:
     hold = charge(cast.support_bot, 5, model="ours", basis="priced", usage={"input_tokens": 10**6}, price="x")
     client, days = enter(cast.olga), {"first": "2026-11-23", "last": "2026-11-23"}
     assert "Price 1 charges anew" in at(client, "reprice", "acme", **days)
-    assert enter(cast.otto).post(reverse("reprice", args=["acme"]), days).status_code == 403
-    client.post(reverse("reprice", args=["acme"]), days)
+    assert enter(cast.otto).post(reverse("reprice_start", args=["acme"]), days).status_code == 403
+    client.post(reverse("reprice_start", args=["acme"]), days)
     carry_on({"repricing": Repricing.objects.get().pk})
     hold.refresh_from_db()
     assert hold.charged_nanos == 10**8
@@ -78,7 +78,7 @@ def test_a_bill_is_uploaded_shown_and_taken_along(cast: Cast) -> None:
     taken = enter(cast.otto).post(reverse("bill_csv", args=["acme", check.public_id]))
     assert b"unknown here" in taken.content
     assert enter(cast.gina).get(reverse("bill", args=["acme", check.public_id])).status_code == 404
-    refused = enter(cast.otto).post(reverse("bills", args=["acme"]), {"zone": "UTC"})
+    refused = enter(cast.otto).post(reverse("bill_upload", args=["acme"]), {"zone": "UTC"})
     assert refused.status_code == 403
 
 
