@@ -3,6 +3,7 @@
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from billing import warnings
 from billing.budgets import FREE, Call, Cost, Shortage, dollars
 from billing.costs import cost_of
 from governance import raises
@@ -73,6 +74,9 @@ def fits(hearing: "Hearing", verdict: Verdict) -> Cost | None:
     batch, agent, request = hearing.batch, hearing.agent, hearing.request
     call, cost = call_of(agent, request), price(batch, request)
     shortage = batch.ledger.check(call, cost)
+    if shortage is not None and not request.dry_run:
+        for account in shortage.exhausted:
+            warnings.refused(account, batch.entries)
     if shortage is not None and shortage.asks:
         wanted = raises.wanted(batch.ledger, call, cost, shortage)
         if not hearing.lifts(verdict, wanted, shortage.code, shortage.message, budget=shortage.budget):
