@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from audit.models import Entry
+from governance.decide import LOOP
 from governance.expressions import ConditionError, Name, Node, Select, children, parse
 from governance.facts import path_of
 from governance.models import Approval, PolicyVersion
@@ -27,6 +28,12 @@ SESSION: dict[str, Any] = {
     "calls": 0,
     "repeats": 0,
 }  # what an entry leaves out if empty
+LOOPS = {
+    "repeats": "The same call was made {count} times before this one, with the same result; {limit} are allowed.",
+    "ping_pong": "Two calls took turns {count} times before this one; {limit} are allowed.",
+    "retries": "The agent says that it tried this {count} times before; {limit} are allowed.",
+    "velocity": "It would cost this agent more in an hour than {limit} times what its dearest hour did.",
+}
 COUNTED_BY = {"agent": "this agent", "session": "this session", "workspace": "the workspace"}
 
 
@@ -57,6 +64,8 @@ def grounds(approval: Approval, question: Question | None) -> list[Ground]:
     scope = scope_of(approval, question, facts)
     found = []
     for requirement in approval.requirements:
+        if requirement.get("digest") in approval.raises:
+            continue  # stands apart, with what it would be raised by
         name = requirement["rule"]
         index = places.get(name)
         rule = rule_of(content[index]) if index is not None else None
@@ -67,7 +76,9 @@ def grounds(approval: Approval, question: Question | None) -> list[Ground]:
                 condition=visible(rule.when, keep=" \n") if rule and rule.when else "",
                 failed=name in failures,
                 saw=saw(rule.when, scope) if rule and rule.when else [],
-                limit=limit_told(rule.limit, index or 0, facts) if rule and rule.limit else "",
+                limit=limit_told(rule.limit, index or 0, facts)
+                if rule and rule.limit
+                else loop_told(requirement, facts),
                 known=rule is not None,
             )
         )
@@ -153,6 +164,14 @@ def limit_told(limit: Limit, index: int, facts: Mapping[str, Any] | None) -> str
     used = int(facts.get("used", {}).get(str(index), 0))
     before = f"{used:,} were made" if limit.sum is None else f"{amount(used)} were reached"
     return f"{most}; {before} before this one."
+
+
+def loop_told(requirement: Mapping[str, Any], facts: Mapping[str, Any] | None) -> str:
+    """What went round before this call, where a loop is what is asked about."""
+    loop = (facts or {}).get("loop")
+    if requirement.get("digest") != LOOP or not loop:
+        return ""
+    return LOOPS.get(loop["kind"], "It came {count} times; {limit} are allowed.").format(**loop)
 
 
 def amount(micro: int) -> str:

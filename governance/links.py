@@ -255,7 +255,8 @@ def too_risky(link: ApprovalLink) -> LinkRefused | None:
     """Why the portal alone will do."""
     if not needs_sign_in(link.approval):
         return None
-    sentence = f"Calls of {link.approval.risk} risk are decided in the portal. Sign in to answer."
+    what = "Budgets are raised" if link.approval.raises else f"Calls of {link.approval.risk} risk are decided"
+    sentence = f"{what} in the portal. Sign in to answer."
     return LinkRefused(403, "sign_in_needed", sentence)
 
 

@@ -1,15 +1,13 @@
 """What a check costs, and whether the budgets bear it: between the decision and its record."""
 
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from billing import warnings
 from billing.budgets import FREE, Call, Cost, Shortage, dollars
-from billing.costs import cost_of
 from governance import raises
 from governance.decide import Verdict
+from governance.expenses import cost_in
 from governance.requests import CheckRequest
-from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
 
 if TYPE_CHECKING:
@@ -39,22 +37,6 @@ def price(batch: "Batch", request: CheckRequest, model: str | None = None) -> Co
         estimated=request.estimated_nanos,
         model=request.model if model is None else model,
         usage=request.estimated_usage,
-    )
-
-
-def cost_in(current: Snapshot, day: date, tool_name: str, **said: Any) -> Cost:
-    """What a call of this tool is expected to cost in a workspace on a day; ``said`` as ``cost_of`` takes it."""
-    tool = current.tools.get(tool_name)
-    if tool is None:
-        return cost_of(current.prices, day, **said)
-    declared = tool.compiled.declaration
-    return cost_of(
-        current.prices,
-        day,
-        declared=declared.cost_nanos,
-        metered=declared.metered,
-        trusted=declared.trust_reports,
-        **said,
     )
 
 

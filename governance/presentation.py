@@ -8,7 +8,7 @@ approves what they do not see.
 import json
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from audit.details import read_detail
 from audit.models import Entry
+from governance import raises
 from governance.models import Approval
+from governance.raises import Raise
 
 # Categories that a font shows as nothing or as a gap; and characters of other categories that do the same.
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
@@ -134,6 +136,7 @@ class Question:
     withheld: tuple[str, ...] = ()  # kinds of the secrets that were taken out
     raw: list[str] = field(default_factory=list)  # the resources as they are kept
     edited: bool = False  # whether a reviewer changed the call since the agent asked
+    raises: list[Raise] = field(default_factory=list)  # budgets that it would raise
 
 
 def question(approval: Approval) -> Question:
@@ -163,7 +166,16 @@ def question(approval: Approval) -> Question:
         withheld=withheld_from(log_id, approval.call_index),
         raw=[str(each) for each in resources],
         edited=edit is not None,
+        raises=raised_by(approval, zone),
     )
+
+
+def raised_by(approval: Approval, zone: ZoneInfo) -> list[Raise]:
+    """The budgets that an approval would raise, ready to be shown."""
+    return [
+        replace(each, title=visible(each.title), ends=each.ends.astimezone(zone) if each.ends else None)
+        for each in raises.shown(approval)
+    ]
 
 
 def withheld_from(log_id: int, index: int) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def after_yes(panel: Panel, ballot: Ballot, others: dict[int, Ballot], names: di
     left = {index: count - (index in ballot.counts_for) for index, count in panel.missing.items()}
     left = {index: count for index, count in left.items() if count > 0}
     if not left:
-        return f"Nobody else is needed: the agent may make this one call, once, within {MINUTES} minutes."
+        yes = f"Nobody else is needed: the agent may make this one call, once, within {MINUTES} minutes."
+        return " ".join([yes, *raising(panel.approval)])
     so_far = sum(vote.approve for vote in votes_of(panel.approval))
     parts = []
     for index, count in left.items():
@@ -53,6 +54,15 @@ def after_yes(panel: Panel, ballot: Ballot, others: dict[int, Ballot], names: di
         parts.append(f"“{rule}” then needs {count} more{of}")
     total = so_far + 1 + max(left.values())
     return f"You are the {ordinal(so_far + 1)} of {total}: {'; '.join(parts)}."
+
+
+def raising(approval: Approval) -> list[str]:
+    """What becomes of each budget that is raised."""
+    return [
+        f"“{visible(each['title'])}” is raised then by what it is short of, at most {each['told']}, "
+        + ("until its window ends." if each["ends"] else "for good.")
+        for each in approval.raises.values()
+    ]
 
 
 def after_no(panel: Panel, ballot: Ballot, others: dict[int, Ballot]) -> str:

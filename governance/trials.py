@@ -13,9 +13,9 @@ from billing import budgets
 from billing.budgets import Ledger
 from governance.conditions import Condition, ConditionFailed, Scope
 from governance.decide import Facts, Question, Verdict, decide
+from governance.expenses import cost_in
 from governance.memory import Memory, counter_key
 from governance.models import PolicyVersion
-from governance.money import cost_in
 from governance.ruleset import CompiledRule, RuleSet
 from governance.snapshot import Snapshot, UnreadableRules
 from governance.subjects import AgentEntry

@@ -31,11 +31,13 @@ from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondF
 from governance.batch_answers import TooMany
 from governance.bounds import BadBounds
 from governance.coverage import StandingRefused, approved_call
+from governance.decide import is_for_one_call
 from governance.edits import EditRefused, Judged
 from governance.models import Approval, ApprovalLink, Vote
 from governance.policies import WorkspaceChanging
 from governance.remarks import RemarkRefused
 from governance.reviewers import why_not
+from governance.rosters import DECIDE
 from governance.suggestions import suggestion_for
 from workspaces import factors
 from workspaces.access import Forbidden, may
@@ -271,6 +273,7 @@ def ticked(values: list[str]) -> dict[int, int]:
 def further(person: User, approval: Approval, *, may_decide: bool) -> dict[str, Any]:
     """What an approval's page needs to offer the other answers."""
     return {
+        "may_edit": any(each.get("permission", DECIDE) == DECIDE for each in approval.requirements),
         "may_give_ahead": may_give(person, approval, may_decide=may_decide),
         "question_length": remarks.LONGEST,
     }
@@ -278,7 +281,8 @@ def further(person: User, approval: Approval, *, may_decide: bool) -> dict[str, 
 
 def may_give(person: User, approval: Approval, *, may_decide: bool | None = None) -> bool:
     """Whether an approval in advance could come from this person: their answer counts, or they approved it."""
-    if approval.risk == Risk.CRITICAL.value or not may(person, "decide", approval.workspace):
+    for_one = any(is_for_one_call(lift) for lift in approval.lifts)
+    if for_one or approval.risk == Risk.CRITICAL.value or not may(person, DECIDE, approval.workspace):
         return False
     if may_decide is None:
         may_decide = reviewers.may_decide(person, approval, timezone.now())

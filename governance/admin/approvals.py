@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 
-from governance import approvals, presentation, readings, rendering, reviewers, undelivered
+from governance import approvals, presentation, raises, readings, rendering, reviewers, undelivered
 from governance.admin import answering, inbox
 from governance.admin.circumstances import circumstances
 from governance.approvals import NotAReviewer, NotPending, ReasonNeeded, SecondFactorNeeded
@@ -160,6 +160,8 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         **shown,
         "asked_by_rules": presentation.asked_by(approval),
         "grounds": grounds(approval, shown["question"]),
+        "raises": presentation.raised_by(approval, presentation.zone_of(approval.workspace.timezone)),
+        "spent_lately": raises.spent_lately(approval, now) if approval.raises else "",
         "may_decide": may_decide,
         "why_not": "" if may_decide else why_not(person, approval, now),
         "prospects": prospects(person, approval, now) if may_decide else None,
