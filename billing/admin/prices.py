@@ -76,8 +76,8 @@ class PriceForm(forms.Form):
 class DaysForm(forms.Form):
     """A first and a last day."""
 
-    first = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    last = forms.DateField(label="Through", widget=forms.DateInput(attrs={"type": "date"}))
+    first_day = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    last_day = forms.DateField(label="Through", widget=forms.DateInput(attrs={"type": "date"}))
 
 
 @workspace_page()
@@ -138,11 +138,11 @@ def shown(request: HttpRequest, workspace: Workspace, form: PriceForm) -> HttpRe
 def reprice(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """What pricing the charges of some days anew would do."""
     today = today_in(workspace)
-    usual = {"first": today.replace(day=1), "last": today}
-    form, seen = DaysForm(request.GET if "first" in request.GET else None, initial=usual), None
+    usual = {"first_day": today.replace(day=1), "last_day": today}
+    form, seen = DaysForm(request.GET if "first_day" in request.GET else None, initial=usual), None
     if form.is_valid():
         try:
-            seen = repricing.preview(workspace, form.cleaned_data["first"], form.cleaned_data["last"])
+            seen = repricing.preview(workspace, form.cleaned_data["first_day"], form.cleaned_data["last_day"])
         except repricing.RepricingRefused as refusal:
             form.add_error(None, str(refusal))
     return repricings(request, workspace, form, seen)
@@ -154,7 +154,7 @@ def start_repricing(request: HttpRequest, workspace: Workspace) -> HttpResponse:
     """Have the worker do it."""
     form = DaysForm(request.POST)
     if form.is_valid():
-        days = form.cleaned_data["first"], form.cleaned_data["last"]
+        days = form.cleaned_data["first_day"], form.cleaned_data["last_day"]
         try:
             repricing.start(workspace, *days, actor=actor_in(request))
         except repricing.RepricingRefused as refusal:

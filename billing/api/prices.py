@@ -120,8 +120,8 @@ class Quote(WorkspaceView):
 class DaysDocument(Exact):
     """A first and a last day, where the workspace is."""
 
-    first = serializers.DateField(source="first_day")
-    last = serializers.DateField(source="last_day")
+    first_day = serializers.DateField()
+    last_day = serializers.DateField()
 
 
 class RepricingDocument(DaysDocument):
@@ -238,8 +238,8 @@ class BillSummary(serializers.Serializer[Any]):
     """A bill beside what was charged."""
 
     id = serializers.CharField(source="public_id")
-    first = serializers.DateField(source="first_day")
-    last = serializers.DateField(source="last_day")
+    first_day = serializers.DateField()
+    last_day = serializers.DateField()
     zone = serializers.CharField()
     digest = serializers.CharField(help_text="SHA-256 of the file.")
     columns = serializers.DictField(child=serializers.CharField(), help_text="Which column was read as what.")

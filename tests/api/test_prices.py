@@ -30,7 +30,7 @@ def test_charges_are_priced_anew_after_a_look(cast: Cast) -> None:
     owner = Caller(cast.olga)
     owner.post(f"{ACME}/prices", {"model": "ours", "starts": "2026-11-01", "input_usd": "0.10"})
     charge(cast.support_bot, 5, model="ours", basis="priced", usage={"input_tokens": 10**6}, price="x")
-    days = {"first": "2026-11-23", "last": "2026-11-23"}
+    days = {"first_day": "2026-11-23", "last_day": "2026-11-23"}
     seen = owner.get(f"{ACME}/repricings/preview", **days)
     assert (seen["charges"], seen["before_usd"], seen["after_usd"]) == (1, "0.05", "0.10")
     assert seen["models"][0]["model"] == "ours"

@@ -56,7 +56,7 @@ def test_what_an_unknown_model_comes_to_is_told(cast: Cast) -> None:
 def test_charges_are_priced_anew_after_a_look(cast: Cast) -> None:
     set_price(cast.acme, model="ours", starts=DAY, input_nanos=10**8, actor=ACTOR)
     hold = charge(cast.support_bot, 5, model="ours", basis="priced", usage={"input_tokens": 10**6}, price="x")
-    client, days = enter(cast.olga), {"first": "2026-11-23", "last": "2026-11-23"}
+    client, days = enter(cast.olga), {"first_day": "2026-11-23", "last_day": "2026-11-23"}
     assert "Price 1 charges anew" in at(client, "reprice", "acme", **days)
     assert enter(cast.otto).post(reverse("reprice_start", args=["acme"]), days).status_code == 403
     client.post(reverse("reprice_start", args=["acme"]), days)
@@ -64,7 +64,7 @@ def test_charges_are_priced_anew_after_a_look(cast: Cast) -> None:
     hold.refresh_from_db()
     assert hold.charged_nanos == 10**8
     assert "all of them on the prices that hold" in at(client, "reprice", "acme", **days)
-    assert "92 days" in at(client, "reprice", "acme", first="2026-01-01", last="2026-11-01")
+    assert "92 days" in at(client, "reprice", "acme", first_day="2026-01-01", last_day="2026-11-01")
 
 
 def test_a_bill_is_uploaded_shown_and_taken_along(cast: Cast) -> None:
