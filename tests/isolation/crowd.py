@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 
 from audit.models import Detail, Entry, Head
-from billing.models import Budget
+from billing.models import Budget, Hold, SpendDay
 from governance.models import AccessReview, Approval, Decision, PolicyVersion, ReviewItem, Session
 from tests.contracts.configuration_triggers import forget
 from tests.details import content_of, sealed
@@ -160,6 +160,14 @@ class Crowd:
             entry_index=lambda number: size + number,
             outcome=lambda number: "unreported",
         )
+        held = self.rows[Hold]
+        self.copy(held, self.count, decision=self.named("dec_charged"))
+        counted = SpendDay(workspace=held.workspace, day=held.created.date(), nanos=1, calls=1)
+        for dimension in SpendDay.Dimension.values:
+            agent = f"{held.agent_id}|" if dimension == SpendDay.Dimension.SESSION else ""
+            if dimension not in ("", SpendDay.Dimension.AGENT, SpendDay.Dimension.OWNER):
+                counted.dimension = dimension
+                self.copy(counted, self.count, value=self.named(f"{agent}value"))
         self.copy(
             self.rows[Approval],
             self.count,

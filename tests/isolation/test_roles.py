@@ -14,7 +14,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from audit.models import Entry, SavedView
-from billing.models import Budget
+from billing.models import Budget, Hold
 from governance.models import Approval, DecisionRecord, PolicyVersion, StandingApproval
 from tests import approving
 from tests.cast import employ
@@ -84,6 +84,7 @@ MODELS: dict[Any, tuple[str, str | None, str | None, str | None]] = {
     Budget: (VIEW, "manage_budgets", "manage_budgets", "manage_budgets"),
     DecisionRecord: (VIEW, None, None, None),
     Entry: ("view_log", None, None, None),
+    Hold: (VIEW, None, None, None),
     Installation: (OPERATORS, None, None, None),
     NamedList: (VIEW, "publish_policy", "publish_policy", "publish_policy"),
     PolicyVersion: (VIEW, "draft_policy", None, None),
@@ -109,6 +110,8 @@ PAGES: dict[str, str] = {
     "access_reviews": VIEW,
     "api-docs": EVERYBODY,
     "api_tokens": EVERYBODY,
+    "bill": VIEW,
+    "bills": VIEW,
     "confirm": EVERYBODY,
     "own_factors": EVERYBODY,
     "erasure": "view_log",
@@ -118,6 +121,9 @@ PAGES: dict[str, str] = {
     "leaver": OPERATORS,
     "insights": "view_log",
     "insights_overview": "view_log",
+    "optimize": VIEW,
+    "optimize_overview": EVERYBODY,
+    "optimize_unused": "manage_agents",
     "live": VIEW,
     "log_entry": "view_log",
     "log_proof": "view_log",
@@ -126,11 +132,17 @@ PAGES: dict[str, str] = {
     "policy_replay": REPLAY,
     "policy_replay_progress": REPLAY,
     "policy_trial": "draft_policy",
+    "prices": VIEW,
+    "prices_overview": EVERYBODY,
     "privacy": "view_log",
     "privacy_overview": "view_log",
     "proposal": VIEW,
     "proposals": EVERYBODY,
     "pulse": VIEW,
+    "reprice": VIEW,
+    "spend": VIEW,
+    "spend_overview": EVERYBODY,
+    "spend_part": VIEW,
     "stop": EVERYBODY,
     "stream": "export_log",
     "streams": "export_log",
@@ -145,6 +157,8 @@ PAGES: dict[str, str] = {
 BUTTONS: dict[str, str] = {
     "absence_end": "manage_members",  # somebody else's
     "access_csv": VIEW,
+    "bill_csv": VIEW,
+    "bill_upload": "manage_budgets",
     "erasure_cancel": "erase",
     "erasure_confirm": "erase",
     "erasure_start": "erase",
@@ -160,11 +174,14 @@ BUTTONS: dict[str, str] = {
     "export_file": NOBODY,  # only who asked for it
     "log_content": DETAIL,
     "policy_replay_cancel": REPLAY,
+    "price_set": "manage_budgets",
+    "reprice_start": "manage_budgets",
     "proposal_cancel": NOBODY,  # only who proposed it
     "proposal_decide": "publish_policy",
     "proposal_key": NOBODY,  # only who registered the agent
     "saved_view_remove": "view_log",  # their own
     "saved_view_save": "view_log",
+    "spend_csv": VIEW,
     "stream_again": "publish_policy",
     "stream_create": "publish_policy",
     "stream_pause": "publish_policy",
@@ -241,6 +258,7 @@ API: list[tuple[str, str, str]] = [
     ("post put delete", r"/members(/<str:person>(/leave)?)?$", "manage_members"),
     ("post put delete", r"/reviewer-groups(/<str:name>)?$", "manage_members"),
     ("post put delete", r"/budgets(/<str:budget>(/reset)?)?$", "manage_budgets"),
+    ("post", r"/(prices|repricings|bills)$", "manage_budgets"),
     ("post put delete", r"/(tools|resources)(/<str:public_id>)?$", "manage_tools"),
     (
         "post put patch delete",
@@ -459,7 +477,7 @@ def test_evidence_has_no_add_change_or_delete(wall: Wall) -> None:
     """Not even for who has every role."""
     visitor, side = Visitor(wall.globex.everyone), wall.globex
     size, fields = side.size(), {"status": "approved", "note": "x", "type": "x", "post": "yes"}
-    for model in (Entry, DecisionRecord, Approval, PolicyVersion):
+    for model in (Entry, DecisionRecord, Approval, PolicyVersion, Hold):
         prefix = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         page = [str(side.rows[model].pk)]
         doors = [reverse(f"{prefix}_change", args=page), reverse(f"{prefix}_delete", args=page)]

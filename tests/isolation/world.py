@@ -21,7 +21,8 @@ from audit import exports, log, streams
 from audit.log import newest
 from audit.models import Entry, Erasure, Export, Log, SavedView, Stream
 from audit.publishing import publish
-from billing import limits
+from billing import bills, limits
+from billing.models import BillCheck, Hold
 from gate import bodies, callers
 from governance import (
     absences,
@@ -48,6 +49,7 @@ from governance.models import (
     StandingApproval,
 )
 from governance.requests import Caller
+from tests.billing.charges import charge
 from tests.cast import declare, employ
 from tests.factors import enroll
 from workspaces import access, agents, catalog, factors, holds, people, tenancy
@@ -263,6 +265,12 @@ def stand(side: Side) -> None:
     side.rows |= {
         Authenticator: factors.of(side.everyone)[0],
         Workspace: side.workspace,
+        Hold: charge(
+            side.fleet[0], 5, at=timezone.now(), tool=side.fleet[0].name, session=side.fleet[0].name
+        ),
+        BillCheck: bills.check_bill(
+            side.workspace, f"date,model,cost\n2026-11-01,{side.fleet[0].name},1\n".encode(), actor=ACTOR
+        ),
         User: side.developers[0],
         Agent: side.fleet[0],
         AgentKey: side.fleet[0].keys.get(),
