@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 CODE = "loop_detected"
 
 
-def call_of(request: CheckRequest, verdict: Verdict) -> Call:
-    """An allowed call as it is compared with others."""
+def call_of(agent: AgentEntry, request: CheckRequest, verdict: Verdict) -> Call:
+    """An allowed call as it is compared with others: of all sessions, unless its owner says that they are apart."""
     return loops.call_of(
         request.tool,
         request.likeness or Likeness(request.digest),
         [item.resource for item in verdict.derived],
         writes=verdict.action != "read" or verdict.writes,
-        on_behalf_of=request.on_behalf_of,
+        apart=(request.on_behalf_of, request.session if agent.isolated_runs else ""),
     )
 
 
@@ -36,7 +36,7 @@ def find(batch: "Batch", agent: AgentEntry, request: CheckRequest, verdict: Verd
     """The loop that an allowed call would go on with, or None. While it is found, and asked for, it is kept in mind; a
     call that is only tried changes nothing of what is remembered."""
     memory, now, limits = batch.memory.agents[agent.id], int(batch.memory.seconds), agent.loop_limits
-    call = call_of(request, verdict)
+    call = call_of(agent, request, verdict)
     loop = loops.find_loop(limits, memory.recent, call, now=now, retries=request.retry_count)
     if loop is None and limits.velocity and memory.pace.hours >= loops.HOURS_KNOWN:
         loop = loops.too_fast(limits, memory.pace, price(batch, request).nanos or 0, now=now)
@@ -66,7 +66,9 @@ def note(
     assert draft.appended is not None
     memory = batch.memory.agents[agent.id]
     now = int(batch.memory.seconds)
-    memory.recent = loops.note(memory.recent, call_of(request, verdict), entry=draft.appended.index, now=now)
+    memory.recent = loops.note(
+        memory.recent, call_of(agent, request, verdict), entry=draft.appended.index, now=now
+    )
     if cost.nanos:
         memory.pace = loops.spend(memory.pace, cost.nanos, now=now)
     memory.changed = True

@@ -126,10 +126,11 @@ def digest(*parts: str) -> bytes:
 
 
 def call_of(
-    tool: str, like: Likeness, resources: Iterable[str], *, writes: bool, on_behalf_of: str = ""
+    tool: str, like: Likeness, resources: Iterable[str], *, writes: bool, apart: Iterable[str] = ()
 ) -> Call:
-    """A call as it is compared. What it touches, and for whom, tells calls apart whatever their arguments say."""
-    touched = IN_QUERY.sub("", "\n".join(resources)) + "\0" + on_behalf_of
+    """A call as it is compared. What it touches, and what else sets it ``apart``, such as for whom it is made, tells it
+    from others whatever its arguments say."""
+    touched = "\0".join((IN_QUERY.sub("", "\n".join(resources)), *apart))
     shape = short(like.shape, touched) if like.shape else ""
     return Call(tool, short(like.call, touched), shape, writes)
 

@@ -165,6 +165,12 @@ def test_limits_are_the_agents_and_the_tools(bot: Bot, cast: Cast) -> None:
     assert codes(bot, [REPORT] * 5) == ["granted"] * 5
 
 
+def test_runs_that_are_apart_are_judged_apart(bot: Bot, cast: Cast) -> None:
+    agents.change_agent(cast.report_bot, isolated_runs=True, actor="system")
+    assert {bot.check("files.read", REPORT, session=f"user-{n}")["code"] for n in range(6)} == {"granted"}
+    assert [bot.check("files.read", REPORT, session="one")["code"] for _ in range(4)] == STOPPED
+
+
 def test_another_agent_may_do_the_same(bot: Bot, cast: Cast, gate: TestClient) -> None:
     assert codes(bot, [REPORT] * 4) == STOPPED
     assert codes(Bot(gate, cast.support_bot_key), [REPORT]) == ["granted"]
