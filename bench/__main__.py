@@ -1,7 +1,7 @@
-"""``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, postgres, and those that promise
-something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit, approvals,
-approval-races; without a name all of
-them. Exit status 1 where a figure does not count, or is worse than promised."""
+"""``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, with-budgets, with-many-budgets,
+postgres, and those that promise something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit,
+approvals, approval-races, budget, runaway, loops; without a name all of them. Exit status 1 where a figure does not
+count, or is worse than promised."""
 
 import argparse
 import json
@@ -21,13 +21,16 @@ from bench import (
     approvals,
     audit,
     bodies,
+    budgets,
     crash,
     heads,
     kill,
     load,
+    loops,
     memory,
     portal,
     replay,
+    runaway,
     search,
 )
 from bench.pressure import PromiseBroken
@@ -84,13 +87,13 @@ def kept(part: str) -> bool:
 
 
 @contextmanager
-def world(agents: int = 50, rules: int = 20, **environment: str) -> Iterator[World]:
+def world(agents: int = 50, rules: int = 20, money: str = "", **environment: str) -> Iterator[World]:
     """Seed a database in a temporary folder; afterwards check that the log holds exactly what was answered."""
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
         settings = surroundings(folder, **environment)
         out = Path(folder) / "seed.json"
         subprocess.run(
-            [sys.executable, "-m", "bench.seeding", str(out), str(agents), str(rules)],
+            [sys.executable, "-m", "bench.seeding", str(out), str(agents), str(rules), money],
             env={**os.environ, **settings}, check=True,
         )  # fmt: skip
         made = World(settings, json.loads(out.read_text())["keys"])
@@ -174,6 +177,20 @@ def across_grants() -> None:
             changer.wait()
 
 
+def under_budgets(fleet: int) -> None:
+    """The same checks where nothing costs anything, where each call costs something, and where each agent has a budget
+    a day and one a session, and the workspace one a month; by turns, since a machine is not always as fast."""
+    for turn in range(2):
+        for name, money in (("nothing costs", ""), ("calls cost, no budgets", "costs"),
+                            ("budgets on every agent", "budgets")):  # fmt: skip
+            with (
+                world(fleet, money=money) as made,
+                serving("uvicorn", GATE["uvicorn"], made.environment) as ports,
+            ):
+                warm(made, ports)
+                measure(made, ports, f"checks, {fleet:,} agents, {name}", 64, seed=64 + turn)
+
+
 def on_postgres() -> None:
     """Two gates on one workspace; needs PostgreSQL's programs, not a running server."""
     import pytest  # the cluster is the tests' own
@@ -200,6 +217,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "rules": lambda: with_rules((20, 50), (100, 50)),
     "large": lambda: with_rules((100, 50), (10_000, 5_000)),
     "grants": across_grants,
+    "with-budgets": lambda: under_budgets(50),
+    "with-many-budgets": lambda: under_budgets(5_000),
     "postgres": on_postgres,
 }
 PROMISES = {
@@ -214,6 +233,9 @@ PROMISES = {
     "audit": audit.measure,
     "approvals": approvals.measure,
     "approval-races": approval_races.measure,
+    "budget": budgets.measure,
+    "runaway": runaway.measure,
+    "loops": loops.measure,
 }
 PARTS |= PROMISES
 
