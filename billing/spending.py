@@ -207,7 +207,7 @@ def lines(
     queries. ``unit``: ``nanos``, ``tokens`` or ``calls``."""
     here = SpendDay.objects.filter(workspace=workspace, dimension=dimension)
     now = here.filter(day__range=(span.first, span.last))
-    counted = now.values("value").annotate(amount=Total(unit)).filter(amount__gt=0)
+    counted = now.values("value").annotate(amount=Total(unit), of=Total("calls")).filter(of__gt=0)
     wanted = dict.fromkeys(counted.order_by("-amount", "value").values_list("value", flat=True)[:most])
     fresh: dict[str, Sum] = defaultdict(Sum)
     for place, added in rest.added.items():
