@@ -2,97 +2,26 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from django import forms
-from django.contrib import admin
-from django.db.models import Model, Prefetch
+from django.contrib import admin, messages
+from django.db.models import F, FloatField, OuterRef, Prefetch, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Greatest
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.widgets import UnfoldAdminTextInputWidget
+from django.utils.html import format_html, format_html_join
 
 from audit.admin.pages import display
 from billing import limits
-from billing.budgets import NANOS, dollars, window_start
+from billing.admin.budget_form import WHEN_SHORT, BudgetForm, ResetForm
+from billing.gauges import Gauge, gauge, running_keys, session_gauges
 from billing.models import Account, Budget
+from billing.wording import told
 from workspaces.access import workspaces_for
-from workspaces.access.admin import ActingForm, ScopedAdmin
-from workspaces.models import Agent, Workspace
+from workspaces.access.admin import ScopedAdmin, act, actor_in, filled
 
-
-class BudgetForm(ActingForm):
-    """A limit. Whom it is for and its window stay as they are: set another budget for others."""
-
-    limit_usd = forms.DecimalField(
-        label="Limit",
-        min_value=0,
-        max_value=10**9,
-        decimal_places=9,
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
-        help_text="US dollars.",
-    )
-    agent = forms.CharField(
-        required=False,
-        max_length=100,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text="The agent's name, for a budget of one agent.",
-    )
-    warnings = forms.CharField(
-        label="Warn at",
-        required=False,
-        widget=UnfoldAdminTextInputWidget(),
-        help_text="Percents of the limit, separated by commas, such as 50, 80.",
-    )
-
-    class Meta:
-        model = Budget
-        fields = ["workspace", "scope", "agent", "window"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk is not None and "limit_usd" in self.fields:
-            self.initial["limit_usd"] = dollars(self.instance.limit_amount)
-            self.initial["warnings"] = ", ".join(map(str, self.instance.warn_at))
-
-    def clean_warnings(self) -> list[int]:
-        """Whole percents. Raises ValidationError."""
-        texts = [text.strip() for text in self.cleaned_data["warnings"].split(",") if text.strip()]
-        if not all(text.isdecimal() and 1 <= int(text) <= 100 for text in texts):
-            raise forms.ValidationError("Write whole percents from 1 to 100, separated by commas.")
-        return [int(text) for text in texts]
-
-    def apply(self, values: dict[str, Any]) -> Model:
-        known = self.instance if self.instance.pk is not None else None
-        workspace: Workspace = known.workspace if known else values["workspace"]
-        agent = known.agent if known else self.named(values)
-        scope, window = (known.scope, known.window) if known else (values["scope"], values["window"])
-        if (scope == Budget.Scope.AGENT) != (agent is not None):
-            raise forms.ValidationError(
-                {"agent": "Name the agent for a budget of one agent, and for no other."}
-            )
-        here = Budget.objects.filter(workspace=workspace, scope=scope, agent=agent, window=window)
-        if known is None and here.exists():
-            raise forms.ValidationError(
-                {"window": "There is such a budget already; change its limit instead."}
-            )
-        return limits.set_budget(
-            workspace,
-            agent=agent,
-            per_session=scope == Budget.Scope.SESSION,
-            window=window,
-            limit_amount=int(Decimal(values["limit_usd"]) * NANOS),
-            warn_at=values["warnings"],
-            actor=self.actor,
-        ).row
-
-    def named(self, values: dict[str, Any]) -> Agent | None:
-        """The agent of the workspace that the form names, if it names one. Raises ValidationError."""
-        name = values["agent"].strip()
-        agent = Agent.objects.filter(workspace=values["workspace"], name=name).first() if name else None
-        if name and agent is None:
-            raise forms.ValidationError({"agent": "There is no agent of this name in the workspace."})
-        return agent
+WHOSE = ["workspace", "scope", "agent", "window", "tool", "model", "unit"]
+EDGE = ["hard", "when_short", "downgrade_to", "warnings"]
 
 
 @admin.register(Budget)
@@ -101,56 +30,127 @@ class BudgetAdmin(ScopedAdmin):
 
     form = BudgetForm
     add_permission = change_permission = delete_permission = "manage_budgets"
-    list_display = ["__str__", "workspace", "agent", "limit_usd", "spent", "held", "left"]
+    list_display = ["whom", "workspace", "window", "limit", "in_use", "spent", "held", "left", "edge"]
     list_select_related = ["workspace", "agent"]
-    ordering = ["workspace__name", "scope", "window"]
+    list_before_template = "admin/portal/budget_list_intro.html"
+    change_form_template = "admin/portal/budget.html"
+
+    class Media:
+        css = {"all": ["portal/spend.css"]}
+        js = ["portal/budget.js"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        now = timezone.now()
-        zones = {row.timezone for row in workspaces_for(request.user)}
-        starts = {window_start(window, now, zone) for zone in zones for window in Budget.Window.values}
-        running = Account.objects.filter(key__in=starts)
-        return (
-            super().get_queryset(request).prefetch_related(Prefetch("accounts", running, to_attr="running"))
+        now, rows = timezone.now(), super().get_queryset(request)
+        zones: dict[str, Any] = {place.timezone: place for place in workspaces_for(request.user)}
+        keys = {key for place in zones.values() for key in running_keys(place, rows, now)}
+        running = Account.objects.filter(key__in=keys)
+        used = running.filter(budget=OuterRef("pk")).order_by("-pk").annotate(
+            used=Cast(F("spent") + F("held"), FloatField()) / Greatest(F("limit_amount"), Value(1))
+        )  # fmt: skip
+        share = Coalesce(Subquery(used.values("used")[:1]), Value(0.0))
+        by_share = rows.annotate(share=share).order_by("-share", "workspace__name", "pk")
+        return by_share.prefetch_related(Prefetch("accounts", running, to_attr="running"))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.offered = request.GET.get("limit", "")
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        limit = ["limit_usd", "limit_tokens"] if obj is None else [f"limit_{obj.unit}"]
+        whose = (
+            "For whom, and on what",
+            {"fields": [name for name in WHOSE if name not in ("unit", "window")]},
         )
+        return [
+            whose,
+            ("How much", {"fields": ["unit", *limit, "window"]}),
+            ("At the edge", {"fields": EDGE}),
+        ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        chosen = ["workspace", "scope", "agent", "window", "limit_usd", "warnings"]
-        return [*chosen, "spent", "held", "left"] if obj else chosen
+        return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ["workspace", "scope", "agent", "window", "spent", "held", "left"] if obj else []
+        return WHOSE if obj else []
 
-    def account(self, budget: Any) -> Account:
-        """What runs against a budget now. Accounts of single sessions are not summed up."""
-        start = window_start(budget.window, timezone.now(), budget.workspace.timezone)
-        found = [account for account in budget.running if account.key == start]
-        return found[0] if found else Account(budget=budget, limit_amount=budget.limit_amount)
+    def gauge(self, budget: Any) -> Gauge:
+        """How a budget stands now. Accounts of single sessions are not summed up."""
+        return gauge(budget, budget.running, timezone.now(), budget.workspace.timezone)
 
-    @display(description="Limit (USD)", ordering="limit_amount")
-    def limit_usd(self, budget: Budget) -> str:
-        return dollars(budget.limit_amount)
+    def of_window(self, budget: Any, name: str) -> str:
+        """An amount of the running window; a budget of each session has none of its own."""
+        found = self.gauge(budget)
+        return "per session" if found.per_session else found.texts[name]
+
+    @display(description="For", ordering="scope")
+    def whom(self, budget: Any) -> str:
+        return self.gauge(budget).title
+
+    @display(description="Limit", ordering="limit_amount")
+    def limit(self, budget: Any) -> str:
+        found = self.gauge(budget)
+        return found.shown(found.limit)
+
+    @display(description="In use", ordering="share")
+    def in_use(self, budget: Any) -> str:
+        found = self.gauge(budget)
+        if found.per_session:
+            return "per session"
+        parts = format_html_join(
+            "",
+            '<rect class="{}" x="{}" width="{}" height="4"/>',
+            ((k, str(x), str(w)) for k, x, w in found.marks),
+        )
+        bar = (
+            '<svg class="spend-bar thin" role="img" viewBox="0 0 100 4" preserveAspectRatio="none" aria-label="{}">'
+            "{}</svg> {} %"
+        )
+        return format_html(bar, found.told, parts, found.percent)
+
+    @display(description="Spent now")
+    def spent(self, budget: Any) -> str:
+        return self.of_window(budget, "spent")
+
+    @display(description="Held now")
+    def held(self, budget: Any) -> str:
+        return self.of_window(budget, "held")
+
+    @display(description="Left")
+    def left(self, budget: Any) -> str:
+        return self.of_window(budget, "left")
+
+    @display(description="When short")
+    def edge(self, budget: Budget) -> str:
+        return WHEN_SHORT[Budget.WhenShort(budget.when_short)].split(":")[0] if budget.hard else "Warns only"
 
     @display(description="Warn at")
     def warnings(self, budget: Budget) -> str:
         return ", ".join(f"{percent} %" for percent in budget.warn_at) or "never"
 
-    @display(description="Spent now (USD)")
-    def spent(self, budget: Budget) -> str:
-        return self.of_window(budget, self.account(budget).spent)
+    @display(description="Limit in US dollars")
+    def limit_usd(self, budget: Any) -> str:
+        return self.limit(budget)
 
-    @display(description="Held now (USD)")
-    def held(self, budget: Budget) -> str:
-        return self.of_window(budget, self.account(budget).held)
+    @display(description="Limit in tokens")
+    def limit_tokens(self, budget: Any) -> str:
+        return self.limit(budget)
 
-    @display(description="Left (USD)")
-    def left(self, budget: Budget) -> str:
-        account = self.account(budget)
-        return self.of_window(budget, max(0, budget.limit_amount - account.spent - account.held))
+    def panels(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        found = self.gauge(obj)
+        sessions = session_gauges(obj, timezone.now()) if found.per_session else []
+        may_manage = self.allows(request, "manage_budgets", obj)
+        return {"gauge": found, "sessions": sessions, "told": told(obj), "may_manage": may_manage}
 
-    def of_window(self, budget: Budget, nanos: int) -> str:
-        """An amount of the running window; a budget of each session has none of its own."""
-        return "per session" if budget.scope == Budget.Scope.SESSION else dollars(nanos)
+    @act("reset")
+    def reset(self, request: HttpRequest, obj: Budget) -> None:
+        """Begin anew with nothing spent."""
+        self.require(request, "manage_budgets", obj)
+        reason = filled(ResetForm(request.POST))["reason"]
+        limits.reset(obj, actor=actor_in(request), reason=reason)
+        messages.success(
+            request, "It begins anew: nothing is spent, and what calls in flight hold stays held."
+        )
 
     def remove(self, obj: Budget, *, actor: str) -> None:
         limits.remove_budget(obj, actor=actor)

@@ -30,6 +30,17 @@ def test_a_budget_that_makes_no_sense_is_told_why(cast: Cast) -> None:
     assert "Name the agent" in press(client, "billing_budget_add", **fields, scope="agent")
     next_door = press(client, "billing_budget_add", **fields, scope="agent", agent=cast.globex_bot.name)
     assert "There is no agent of this name" in next_door
+    assert "names no agent" in press(
+        client, "billing_budget_add", **fields, scope="workspace", agent="report-bot"
+    )
+    short = fields | {"scope": "workspace", "when_short": "downgrade"}
+    assert "Name the cheaper model" in press(client, "billing_budget_add", **short)
+    assert "Give the limit" in press(
+        client, "billing_budget_add", **fields | {"unit": "tokens"}, scope="workspace"
+    )
+    assert "no tool no.such" in press(
+        client, "billing_budget_add", **fields, scope="workspace", tool="no.such"
+    )
     assert "whole percents" in press(
         client, "billing_budget_add", **fields | {"warnings": "much"}, scope="workspace"
     )
@@ -59,3 +70,59 @@ def test_the_list_costs_the_same_whatever_there_is(cast: Cast) -> None:
         for window in Budget.Window.values:
             limits.set_budget(cast.acme, agent=agent, window=window, limit_amount=1, actor="system")
     assert queries(client, "billing_budget_changelist") == listed
+
+
+def test_a_budget_in_tokens_that_only_warns_is_set_and_told(cast: Cast) -> None:
+    client = enter(cast.olga)
+    fields = {
+        "workspace": cast.acme.pk,
+        "scope": "session",
+        "agent": "report-bot",
+        "window": "ever",
+        "model": "big",
+    }
+    edge = {"hard": "no", "when_short": "ask", "warnings": "80", "limit_usd": ""}
+    press(client, "billing_budget_add", **fields, **edge, unit="tokens", limit_tokens="70000")
+    budget = Budget.objects.get()
+    assert (budget.unit, budget.limit_amount, budget.hard, budget.when_short) == (
+        "tokens",
+        70_000,
+        False,
+        "wait",
+    )
+    told = page(client, "billing_budget_change", budget.pk)
+    assert "Each session of report-bot may use 70,000 tokens in all on the model big; above that nothing" in told
+    assert "Warnings are sent at 80 %." in told
+    assert "No session used anything" in told
+    key = f"ever|{cast.report_bot.pk}|run-1"
+    Account.objects.create(budget=budget, key=key, limit_amount=70_000, spent=60_000, held=5_000)
+    told = page(client, "billing_budget_change", budget.pk)
+    assert all(
+        each in told for each in ("run-1", "60,000 tokens spent, 5,000 tokens held", "5,000 tokens left")
+    )
+
+
+def test_a_budget_is_reset_with_a_reason_that_is_meant(cast: Cast) -> None:
+    client = enter(cast.olga)
+    budget = limits.set_budget(cast.acme, window="day", limit_amount=10, actor="system").row
+    assert "Tick that you mean it" in press(
+        client, "billing_budget_reset", budget.pk, reason="A wrong price."
+    )
+    assert "begins anew" in press(
+        client, "billing_budget_reset", budget.pk, reason="A wrong price.", confirmed="on"
+    )
+    budget.refresh_from_db()
+    assert (budget.generation, latest(cast.acme).type) == (1, "billing.budget.reset")
+    assert enter(cast.otto).post(f"/admin/billing/budget/{budget.pk}/reset/").status_code == 403
+
+
+def test_the_list_begins_with_what_is_used_most(cast: Cast) -> None:
+    client = enter(cast.olga)
+    assert "nothing stops a bill" in page(client, "billing_budget_changelist")
+    today = window_start("day", timezone.now(), cast.acme.timezone)
+    for agent, spent in ((cast.report_bot, 2), (cast.support_bot, 9)):
+        budget = limits.set_budget(cast.acme, agent=agent, window="day", limit_amount=10, actor="system").row
+        Account.objects.create(budget=budget, key=today, limit_amount=10, spent=spent)
+    listed = page(client, "billing_budget_changelist")
+    assert listed.index("support-bot") < listed.index("report-bot")
+    assert "90 %" in listed
