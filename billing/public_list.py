@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 NANOS = 10**9
 PREFIX = re.compile(r"([A-Za-z0-9_-]+)[:/](.+)", re.DOTALL)
 LONGEST = 200
+DIGIT = re.compile(r"[0-9]")
+DATE = 6  # digits and more are a date
+SPECIAL = re.compile(
+    r"audio|embed|extended|image|instruct|live|omni|realtime|search|speech|tts|transcribe|video|vision"
+)
 # Columns of the list in the order of rates.KINDS.
 COLUMNS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
 CALLS = "requests_kcount"
@@ -71,6 +76,27 @@ def find(model: str) -> "tuple[types.Provider, types.ModelInfo] | None":
     told = found[0].model_match
     foreign = bool(prefixed and told and told.is_match(prefixed[2].lower()))
     return None if foreign else found
+
+
+def siblings(model: str) -> list[str]:
+    """Other models of the same provider, generation and use, as ``provider:model``: for a large model the smaller ones
+    that came with it. Without those that the list calls outdated."""
+    found = find(model)
+    if found is None:
+        return []
+    provider, own = found
+    return [
+        f"{provider.id}:{other.id}"
+        for other in provider.models
+        if other.id != own.id and family(other.id) == family(own.id) and not other.deprecated
+    ]
+
+
+def family(name: str) -> tuple[str, ...]:
+    """The first word of a model's name, what in it has digits (but dates), and what it is made for."""
+    words = re.split(r"[-_:/ ]", name.lower())
+    marks = [word for word in words[1:] if SPECIAL.search(word) or (DIGIT.search(word) and len(word) < DATE)]
+    return (words[0], *marks)
 
 
 def compiled(provider: "types.Provider", model: "types.ModelInfo", on: date) -> ModelPrice | None:

@@ -72,7 +72,7 @@ def tell_warning(log_id: int, line: Line) -> Notice:
     (notice,) = budget_notices.of_bodies(workspace, [line.told])
     refused = " A call was refused for it." if line.told["outcome"] == EXHAUSTED else ""
     text = (
-        f"{chat.name(notice.budget)} in {chat.name(visible(str(workspace)))}: {notice.outcome}, {notice.used}."
+        f"{chat.name(notice.anonymous)} in {chat.name(visible(str(workspace)))}: {notice.outcome}, {notice.used}."
         f"{refused} {notice.url}"
     )
     ids: dict[str, Any] = {

@@ -19,11 +19,12 @@ WINDOWS = {"day": "daily", "week": "weekly", "month": "monthly", "ever": "whole"
 
 @dataclass(frozen=True, slots=True)
 class BudgetNotice:
-    """One warning. ``outcome`` is such as ``80% spent``, or ``exhausted`` where a call was refused; ``agent_id`` is
+    """One warning. ``anonymous`` names the budget without the session's name, which an agent chose. ``outcome`` is such as ``80% spent``, or ``exhausted`` where a call was refused; ``agent_id`` is
     None where the budget is the workspace's; ``url`` is empty where the budget is gone."""
 
     index: int
     budget: str
+    anonymous: str
     outcome: str
     share: int
     spent: str
@@ -58,7 +59,8 @@ def notice(body: Mapping[str, Any], budget: Budget | None, agent: Agent | None) 
     data = body["data"]
     return BudgetNotice(
         index=body["index"],
-        budget=name_of(budget, agent, body["session"]),
+        budget=name_of(budget, agent, f"session {visible(body['session'])}" if body["session"] else ""),
+        anonymous=name_of(budget, agent, "a session" if body["session"] else ""),
         outcome=body["outcome"],
         share=data["share"],
         spent=amount(data["unit"], data["spent"]),
@@ -70,10 +72,10 @@ def notice(body: Mapping[str, Any], budget: Budget | None, agent: Agent | None) 
 
 
 def name_of(budget: Budget | None, agent: Agent | None, session: str) -> str:
-    """A budget as people speak of it: ``the daily budget of report-bot for web.search``."""
+    """A budget as people speak of it: ``the daily budget of session run-1 of report-bot for web.search``."""
     whose = visible(agent.name) if agent else "the workspace"
     if session:
-        whose = f"session {visible(session)} of {whose}"
+        whose = f"{session} of {whose}"
     if budget is None:
         return f"a budget of {whose} that was removed since"
     only = "".join(f" for {visible(name)}" for name in (budget.tool, budget.model) if name)

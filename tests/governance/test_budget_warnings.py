@@ -172,6 +172,17 @@ def test_streams_are_told_signed_in_every_format(cast: Cast, sink: Sink, channel
     assert chat["countersign"]["entries"][0]["share"] == 50
 
 
+def test_a_chat_is_not_told_what_an_agent_calls_its_session(
+    cast: Cast, sink: Sink, channels: dict[str, bytes]
+) -> None:
+    limit(cast.acme, None, per_session=True, window="ever")
+    spend(cast.report_bot, "5", session="canary-7391")
+    deliver()
+    (chat,) = [json.loads(body) for _, body in sink.messages if b'"text"' in body]
+    assert chat["text"].startswith("`the whole budget of a session of report-bot` in ")
+    assert "canary" not in json.dumps(chat)
+
+
 def test_a_stream_tells_of_a_budget_that_is_gone(cast: Cast, sink: Sink, channels: dict[str, bytes]) -> None:
     budget = limit(cast.acme, None)
     refuse(cast.support_bot)
