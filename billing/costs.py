@@ -27,6 +27,8 @@ def cost_of(
     ``trusted`` that what agents report of it counts. ``estimated``, ``model`` and ``usage`` (tokens by kind) are what
     the agent says. It is never less than what is declared and estimated: naming a cheap model lowers nothing.
     """
+    if usage is not None and not any(usage.values()):
+        usage = None  # no tokens at all are no estimate
     tokens = sum(usage.values()) if usage is not None else None if model else 0
     floor = max(declared or 0, estimated or 0)
     basis = Basis.DECLARED if declared is not None and declared >= floor else Basis.ESTIMATED

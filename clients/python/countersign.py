@@ -58,7 +58,7 @@ NEXT_STEP = {
     "rate_limited": "Ask again later and less often.",
     "budget_exhausted": "Ask an owner of the workspace for a larger budget.",
     "budget_busy": "Ask again shortly: only calls still running are in the way.",
-    "unknown_price": "Ask an owner of the workspace to set a price for what this call uses.",
+    "unknown_price": "Name a model and its estimated_usage, or ask an owner of the workspace to set a price.",
     "contained": "Stop: a person has restricted this agent, and only a person lifts that.",
     "approval_rejected": "Do not ask for the same again; hand the task back to a person.",
     "approval_expired": "Ask again without the approval, and under another call_id, to open a new one.",
@@ -159,6 +159,8 @@ class Decision:
     dry_run: bool
     good_until: float = field(repr=False)  # by _clock; 0 where nothing is permitted
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)  # that were asked about
+    retry_after: int | None = None  # seconds; None where asking the same again does not help
+    downgrade: dict[str, Any] | None = None  # the cheaper model that would fit, and what it would hold
 
     @property
     def expired(self) -> bool:
@@ -183,7 +185,10 @@ class Decision:
             approval = self.approval.id if self.approval else "no approval"
             return f"{self.tool} waits for a person ({approval}). {why or 'A rule asks.'} Then ask with it."
         step = NEXT_STEP.get(self.code, "Do not act; hand the task to a person.")
-        return " ".join(part for part in (f"{self.tool} is denied ({self.code}).", why, step) if part)
+        if self.downgrade:
+            step = f"Ask again with the model {self.downgrade.get('model')}."
+        later = f"Asking again may help in {self.retry_after} seconds." if self.retry_after else ""
+        return " ".join(part for part in (f"{self.tool} is denied ({self.code}).", why, step, later) if part)
 
 
 class Unreported(NamedTuple):
@@ -524,15 +529,23 @@ class Countersign:
         dry_run: bool = False,
         resource: str | None = None,
         action: str | None = None,
+        model: str | None = None,
+        estimated_usage: Mapping[str, int] | None = None,
+        retry_count: int | None = None,
     ) -> Decision:
-        """Ask whether this call may run, and return the decision, whatever it is; raises CountersignError."""
+        """Ask whether this call may run, and return the decision, whatever it is; raises CountersignError.
+
+        A call that takes tokens names its `model` and `estimated_usage`, whole numbers by input_tokens, output_tokens,
+        cache_read_tokens and cache_write_tokens. A denial with `retry_after` or `downgrade` says how to go on.
+        """
         call = {
             "tool": tool, "arguments": dict(arguments or {}), "session": session or self.session,
             "call_id": call_id, "on_behalf_of": on_behalf_of, "resource": resource, "action": action,
         }  # fmt: skip
         claims = {
             "reason": reason, "context": context, "approval": approval, "dry_run": dry_run or None,
-            "estimated_cost_usd": _usd(estimated_cost_usd),
+            "estimated_cost_usd": _usd(estimated_cost_usd), "model": model, "retry_count": retry_count,
+            "estimated_usage": None if estimated_usage is None else dict(estimated_usage),
         }  # fmt: skip
         with self._lock:
             self._asking += 1
@@ -668,12 +681,23 @@ class Countersign:
         summary: str | None = None,
         changes: Sequence[Any] | None = None,
         cost_usd: Decimal | int | str | None = None,
+        *,
+        model: str | None = None,
+        usage: Mapping[str, int] | None = None,
+        result: str | None = None,
+        error: str | None = None,
     ) -> dict[str, Any]:
-        """Report what came of an allowed call: running (renews its lease), succeeded, failed or skipped."""
+        """Report what came of an allowed call: running (renews its lease), succeeded, failed or skipped.
+
+        `usage` are the tokens that it took, as `estimated_usage` has them. By `result`, a digest of what came back of
+        at most 128 characters, or `error`, the gate sees whether the agent goes round in circles.
+        """
         asked = decision.id if isinstance(decision, Decision) else decision
         if not re.fullmatch(r"dec_[A-Za-z0-9_-]+", asked):
             raise Misused("An outcome belongs to a decision: pass a Decision or a dec_… id.")
-        report = {"status": status, "summary": summary, "changes": changes, "cost_usd": _usd(cost_usd)}
+        report = {"status": status, "summary": summary, "changes": changes, "cost_usd": _usd(cost_usd),
+                  "model": model, "usage": None if usage is None else dict(usage),
+                  "result": result, "error": error}  # fmt: skip
         report = {name: value for name, value in report.items() if value is not None}
         if status != "running":
             with self._lock:
@@ -826,6 +850,7 @@ def _decision(
         agent_seq=needed(raw, "agent_seq", int), policy=_maybe(raw, "policy", str),
         revision=_take(raw, "revision", int), raw=raw, tool=tool, dry_run=dry_run,
         good_until=_good_until(answer, expires_at) if verdict == "allow" and not dry_run else 0.0,
+        retry_after=_maybe(raw, "retry_after", int), downgrade=_maybe(raw, "downgrade", dict),
     )  # fmt: skip
 
 

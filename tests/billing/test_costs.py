@@ -66,7 +66,8 @@ def test_the_ceiling_price_counts_for_what_has_no_other() -> None:
 
 
 def test_a_priced_model_without_tokens_takes_an_estimate() -> None:
-    assert cost_of(PRICES, DAY, model="ours").nanos is None
+    for nothing in (None, {}, {"input_tokens": 0}):
+        assert cost_of(PRICES, DAY, model="ours", usage=nothing).nanos is None
     assert cost_of(PRICES, DAY, model="ours").tokens is None
     assert cost_of(PRICES, DAY, model="ours", estimated=5).nanos == 5
     assert cost_of(PRICES, DAY, model="ours", estimated=5, metered=True).nanos is None

@@ -37,13 +37,15 @@ def test_a_check_sends_what_was_given_and_reads_the_whole_answer(gate: Gate) -> 
     client = Countersign(gate.url + "/", "csk_good", session="run-42")
     decision = client.check(
         "read", {"path": "q3.csv"}, call_id="call_7", reason="asked for", on_behalf_of="alice@example.com",
-        estimated_cost_usd="0.02", context={"ticket": 1}, resource="file:///q3.csv", action="read",
+        estimated_cost_usd="0.02", context={"ticket": 1}, resource="file:///q3.csv", action="read", model="gpt-4o",
+        estimated_usage={"input_tokens": 9}, retry_count=1,
     )  # fmt: skip
     assert gate.requests[0].path == "/v1/check"
     assert gate.requests[0].question == {
         "tool": "read", "arguments": {"path": "q3.csv"}, "session": "run-42", "call_id": "call_7",
         "reason": "asked for", "on_behalf_of": "alice@example.com", "estimated_cost_usd": "0.02",
-        "context": {"ticket": 1}, "resource": "file:///q3.csv", "action": "read",
+        "context": {"ticket": 1}, "resource": "file:///q3.csv", "action": "read", "model": "gpt-4o",
+        "estimated_usage": {"input_tokens": 9}, "retry_count": 1,
     }  # fmt: skip
     assert decision.allowed
     assert (decision.id, decision.code, decision.agent_seq, decision.policy) == (
@@ -73,11 +75,29 @@ def test_outcomes_and_me_reach_the_gate(gate: Gate, client: Countersign) -> None
     decision = client.check("read")
     client.outcome(decision, "running")
     client.outcome(decision, "succeeded", summary="read it", changes=["none"], cost_usd="0.018")
+    client.outcome(
+        decision,
+        "failed",
+        model="gpt-4o",
+        usage={"output_tokens": 2},
+        result="sha256:0",
+        error="no such file",
+    )
     assert gate.outcomes == [
         (decision.id, {"status": "running"}),
         (
             decision.id,
             {"status": "succeeded", "summary": "read it", "changes": ["none"], "cost_usd": "0.018"},
+        ),
+        (
+            decision.id,
+            {
+                "status": "failed",
+                "model": "gpt-4o",
+                "usage": {"output_tokens": 2},
+                "result": "sha256:0",
+                "error": "no such file",
+            },
         ),
     ]
     assert client.me()["standing"] == "active"

@@ -105,6 +105,17 @@ def test_decisions_fit(policy: None, support: Bot, cast: Cast) -> None:
         "waiting": asked(support, REFUND, {"invoice": "inv_7", "amount": 250}, reason="It broke."),
         "dear": asked(support, "files.read", report, estimated_cost_usd="6"),
     }
+    models = {"model": "gpt-4o", "estimated_usage": {"input_tokens": 10**6}}
+    more = {"limit_amount": 10**9, "when_short": "downgrade", "downgrade_to": "gpt-4o-mini"}
+    limits.set_budget(cast.acme, agent=cast.support_bot, window="ever", model="gpt-4o", **more, actor=ACTOR)
+    limits.set_budget(
+        cast.acme, agent=cast.support_bot, window="ever", unit="tokens", limit_amount=10**7, actor=ACTOR
+    )
+    answers["cheaper"] = asked(support, "files.read", report, **models)
+    answers["unpriced"] = asked(support, "files.read", report, model="nobody-knows", estimated_usage={})
+    answers["in tokens"] = asked(
+        support, "files.read", report, model="gpt-4o-mini", estimated_usage={"input_tokens": 7}, retry_count=0
+    )
     codes = {name: answer["code"] for name, answer in answers.items()}
     assert codes == {
         "allowed": "granted",
@@ -115,7 +126,11 @@ def test_decisions_fit(policy: None, support: Bot, cast: Cast) -> None:
         "ambiguous": "ambiguous_resource",
         "waiting": "rule",
         "dear": "budget_exhausted",
+        "cheaper": "budget_exhausted",
+        "unpriced": "unknown_price",
+        "in tokens": "granted",
     }
+    assert answers["cheaper"]["downgrade"]["model"] == "gpt-4o-mini"
     assert answers["waiting"]["approval"]["url"].endswith(answers["waiting"]["approval"]["id"])
 
 
