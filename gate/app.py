@@ -93,7 +93,7 @@ async def check(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, await submit(scope, request))
 
 
-def parse_large(raw: bytes, caller: Caller, idempotency_key: str, retries: int) -> CheckRequest:
+def parse_large(raw: bytes, caller: Caller, idempotency_key: str, retries: int = 0) -> CheckRequest:
     """A check of which as much as can be is done before it is locked."""
     return preparation.prepare(bodies.parse_check(raw, caller, idempotency_key, retries))
 

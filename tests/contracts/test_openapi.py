@@ -106,7 +106,7 @@ def test_decisions_fit(policy: None, support: Bot, cast: Cast) -> None:
         "dear": asked(support, "files.read", report, estimated_cost_usd="6"),
     }
     models = {"model": "gpt-4o", "estimated_usage": {"input_tokens": 10**6}}
-    more = {"limit_amount": 10**9, "when_short": "downgrade", "downgrade_to": "gpt-4o-mini"}
+    more: dict[str, Any] = {"limit_amount": 10**9, "when_short": "downgrade", "downgrade_to": "gpt-4o-mini"}
     limits.set_budget(cast.acme, agent=cast.support_bot, window="ever", model="gpt-4o", **more, actor=ACTOR)
     limits.set_budget(
         cast.acme, agent=cast.support_bot, window="ever", unit="tokens", limit_amount=10**7, actor=ACTOR
