@@ -18,6 +18,7 @@ from billing import gauges, spending
 from billing.budgets import NANOS, dollars
 from billing.counting import Sum
 from billing.models import Hold
+from billing.outlooks import outlooks
 from billing.spending import BY, Figures, Line, Only, Span, Tail
 from workspaces.access import may, workspaces_for
 from workspaces.access.admin import actor_in
@@ -138,7 +139,7 @@ def told(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "periods": [(text, asked.but(period=key), key == asked.period) for key, text in PERIODS.items()],
         "units": [(text, asked.but(unit=key), key == asked.unit) for key, text in UNITS.items()],
         "all_query": asked.but(of=""),
-        "gauges": [] if alone else gauges.fullest(workspace, now),
+        "outlooks": [] if alone else outlooks(workspace, gauges.fullest(workspace, now), now),
         "is_empty": not Hold.objects.filter(workspace=workspace).exists(),
     }
 

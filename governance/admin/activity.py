@@ -10,6 +10,7 @@ from django.utils import timezone
 from audit.models import Entry
 from billing import gauges, spending
 from billing.models import Hold
+from billing.outlooks import outlooks
 from billing.spending import Dimension, Only
 from governance.models import DecisionRecord, Session
 from governance.naming import recent
@@ -112,6 +113,6 @@ def spent(agent: Agent, now: datetime) -> dict[str, Any]:
     return {
         "figures": figures,
         "spent_days": [(day, each, FULL * each.nanos // most if most else 0) for day, each in figures.trend],
-        "gauges": gauges.of_agent(agent, now),
+        "outlooks": outlooks(agent.workspace, gauges.of_agent(agent, now), now),
         "charges": list(charges[:CHARGES]),
     }

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from billing import gauges, limits
-from billing.budgets import window_start
+from billing.budgets import window_end, window_start
 from billing.counting import count_new
 from billing.models import Account, Budget, Hold
+from billing.outlooks import outlooks
 from tests.billing.charges import CENTS, charge, held
 from tests.cast import Cast
 from tests.portal import enter, latest, page
@@ -93,6 +94,26 @@ def test_budgets_stand_with_what_is_held_spent_and_over(cast: Cast) -> None:
     assert "0 tokens spent and 0 tokens held of 5,000 tokens" in text
     assert "$1.00 for each session" in text
     assert text.index("The whole workspace") < text.index("50 %")
+
+
+def test_a_budget_tells_what_its_window_will_have_cost(cast: Cast) -> None:
+    for ago in range(1, 11):
+        charge(cast.report_bot, 100 + ago, at=timezone.now() - timedelta(days=ago), charged_tokens=10)
+    count_new()
+    week = a_budget(cast, agent=cast.report_bot, window="week", limit_amount=50 * CENTS)
+    ever = a_budget(cast, window="ever")
+    both = a_budget(cast, agent=cast.report_bot, window="week", tool="files.read")
+    now = timezone.now()
+    shown = gauges.gauges(
+        cast.acme, Budget.objects.filter(pk__in=[week.pk, ever.pk, both.pk]).order_by("pk"), now
+    )
+    told = outlooks(cast.acme, shown, now)
+    assert [each.forecast is None for each in told] == [False, True, True]
+    assert told[0].forecast is not None
+    assert told[0].forecast.days == 10
+    left = window_end("week", now, "Europe/Berlin") - now  # type: ignore[operator]
+    assert told[0].exceeds == (left / timedelta(days=1) * 105.5 > 50)
+    assert "expected by its end" in spend(enter(cast.otto))
 
 
 def test_after_a_reset_a_budget_begins_anew(cast: Cast) -> None:
