@@ -156,7 +156,7 @@ def line_of(
 def meaning(line: Mapping[str, Any]) -> str:
     """What a line of a result says, in words."""
     if not line["charged_as"]:
-        return "not charged that day" if line["known"] else "unknown here: nobody was charged for this model"
+        return "not charged that day" if line["known"] else "unknown here"
     if not line["model"]:
         return "not on the bill"
     if line["unpriced"]:

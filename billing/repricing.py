@@ -16,11 +16,11 @@ from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
 from audit import log, owed
-from billing.book import load_budgets
+from billing.book import MOST, load_budgets
 from billing.budgets import Ledger
 from billing.models import Hold, Repricing
 from billing.prices import PriceList, load_prices, warm
-from billing.settlement import MOST, Settlements, TooMuch
+from billing.settlement import Settlements, TooMuch
 from workspaces.models import Workspace
 
 TASK = "billing.repricing"
