@@ -251,11 +251,12 @@ class Settlements:
             (each.budget.id, each.key): each for _, accounts in self.changed.values() for each in accounts
         }
         self.ledger.read([pair for pair, account in every.items() if account.id is None])
-        added, again = [], []
+        added: list[tuple[Any, ...]] = []
+        again: list[tuple[Any, ...]] = []
         for hold, accounts in self.changed.values():
             hold.accounts = [account.id for account in accounts]
             values = [column(hold, name) for name in CHANGING]
-            if hold.pk is None:
+            if hold._state.adding:
                 created: Any = adapt(hold.created)
                 added.append((*values, *(getattr(hold, name) for name in FIXED), created))
             else:

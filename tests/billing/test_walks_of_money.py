@@ -283,7 +283,7 @@ def after_reset(key: str, generation: int) -> str:
 @pytest.mark.django_db(transaction=True)
 def test_money_is_exact_on_every_way() -> None:
     tenancy.install(actor=ACTOR)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Walk,
         settings=settings(max_examples=20, stateful_step_count=30, deadline=None,
                           suppress_health_check=list(HealthCheck)),

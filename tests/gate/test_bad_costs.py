@@ -65,8 +65,10 @@ USAGES: dict[str, tuple[str, str]] = {
 @pytest.fixture
 def day(cast: Cast) -> Iterator[Budget]:
     """A dollar a day for the reporter; whatever the test does, the books agree afterwards."""
-    limit = {"agent": cast.report_bot, "window": "day", "limit_amount": 100 * CENT, "actor": ACTOR}
-    yield limits.set_budget(cast.acme, **limit).row
+    applied = limits.set_budget(
+        cast.acme, agent=cast.report_bot, window="day", limit_amount=100 * CENT, actor=ACTOR
+    )
+    yield applied.row
     call_command("budgets", check="acme")
 
 
@@ -133,11 +135,11 @@ def test_an_estimate_beyond_all_measure_is_refused(reporter: Bot, cast: Cast, da
             limits.remove_budget(Budget.objects.get(window="day"), actor=ACTOR)
 
 
-def test_an_account_never_counts_more_than_its_column_does(reporter: Bot, day: Budget) -> None:
+def test_an_account_never_counts_more_than_its_column_does(reporter: Bot, cast: Cast, day: Budget) -> None:
     decision = read(reporter)
     Account.objects.update(spent=2**62, overage=2**62 + 10 * CENT - 100 * CENT)
     Hold.objects.create(
-        workspace=day.workspace, agent_id=day.agent_id, decision="dec_full", held_nanos=0, charged_nanos=2**62,
+        workspace=day.workspace, agent=cast.report_bot, decision="dec_full", held_nanos=0, charged_nanos=2**62,
         accounts=[Account.objects.get().pk], state="settled", created=day.workspace.created,
     )  # fmt: skip
     path = f"/v1/decisions/{decision}/outcome"
@@ -206,8 +208,8 @@ def test_the_price_of_the_day_on_which_it_was_allowed_counts(reporter: Bot, cast
     decision = str(reporter.check("files.read", another())["id"])
     allowed = Decision.objects.get(public_id=decision).created.date()
     for year, cents in ((2020, 10), (2099, 90)):
-        price = {"starts": allowed.replace(year=year), "input_nanos": cents * CENT, "output_nanos": 0}
-        set_price(cast.acme, model="ours", actor=ACTOR, **price)
+        first = allowed.replace(year=year)
+        set_price(cast.acme, model="ours", starts=first, input_nanos=cents * CENT, actor=ACTOR)
     reporter.report(decision, status="succeeded", model="ours", usage={"input_tokens": 10**6})
     assert Hold.objects.get().basis == "priced"
     assert standing(day) == (0, 10, 0)

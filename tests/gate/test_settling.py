@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from audit import log
 from audit.models import Entry
 from billing import limits, soundness
 from billing.models import Account, Budget, Hold
-from governance import checks, reports, snapshot
+from governance import checks, reports
 from governance.models import Decision
-from governance.requests import CheckRequest, OutcomeReport
+from governance.requests import Caller, CheckRequest, OutcomeReport
 from tests.cast import ACTOR, TOOLS, Cast
 from tests.gate.conftest import Bot
 from workspaces import catalog
+from workspaces.identifiers import key_digest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,7 +125,13 @@ def test_a_cost_without_a_hold_is_charged_where_it_would_have_been_held(
 
 
 def test_nothing_held_and_nothing_spent_is_no_charge(reporter: Bot, day: Budget) -> None:
-    for fields in ({"cost_usd": "0"}, {"usage": {"input_tokens": 0}}, {"model": "gpt-4o"}, {"usage": {}}):
+    cases: list[dict[str, Any]] = [
+        {"cost_usd": "0"},
+        {"usage": {"input_tokens": 0}},
+        {"model": "gpt-4o"},
+        {"usage": {}},
+    ]
+    for fields in cases:
         decision = str(reporter.check("files.read", another())["id"])
         reporter.report(decision, status="succeeded", **fields)
     assert not Hold.objects.exists()
@@ -166,23 +172,16 @@ def test_a_budget_of_the_model_that_was_used_counts_it(reporter: Bot, cast: Cast
 def test_a_check_sees_what_an_outcome_of_its_batch_freed(reporter: Bot, cast: Cast, day: Budget) -> None:
     trust(cast)
     decision = read(reporter, 90)
-    caller = checks.Caller(cast.acme.log_id, cast.report_bot.pk, cast.report_bot_key.split("_")[1], b"")
-    current = snapshot.prepare(cast.acme.log_id)
-    ask = CheckRequest(caller, "files.read", another(), b"\0" * 32, estimated_nanos=90 * CENT)
+    key = cast.report_bot_key
+    caller = Caller(cast.acme.log_id, cast.report_bot.pk, key[4:12], key_digest(key))
+    ask, ask_again = (
+        CheckRequest(caller, "files.read", another(), bytes([number]) * 32, estimated_nanos=90 * CENT)
+        for number in range(2)
+    )
     end = OutcomeReport(caller, decision, "succeeded", cost_nanos=5 * CENT)
-    with log.write(cast.acme.log_id) as entries:
-        current.catch_up(entries.head())
-        batch = checks.Batch(current, entries)
-        batch.load([ask, end, ask])
-        agent = current.agent(cast.report_bot.pk)
-        assert agent is not None
-        codes = [batch.check(agent, ask).code, batch.reports.report(agent, end), batch.check(agent, ask).code]
-        entries.head().seal()
-        batch.memory.store()
-        batch.ledger.store()
-        batch.reports.store()
-        batch.records.store()
-    assert (codes[0], codes[2]) == ("budget_busy", "granted")
+    answers = checks.admit(cast.acme.log_id, [ask, end, ask_again])
+    codes = [json.loads(answer)["code"] for answer in (answers[0], answers[2]) if isinstance(answer, bytes)]
+    assert codes == ["budget_busy", "granted"]
     assert standing(day) == (90, 5, 0)
 
 
