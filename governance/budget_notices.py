@@ -19,7 +19,8 @@ WINDOWS = {"day": "daily", "week": "weekly", "month": "monthly", "ever": "whole"
 
 @dataclass(frozen=True, slots=True)
 class BudgetNotice:
-    """One warning. ``anonymous`` names the budget without the session's name, which an agent chose. ``outcome`` is such as ``80% spent``, or ``exhausted`` where a call was refused; ``agent_id`` is
+    """One warning. ``anonymous`` names the budget without the session's name, which an agent chose;
+    ``outcome`` is such as ``80% spent``, or ``exhausted`` where a call was refused; ``agent_id`` is
     None where the budget is the workspace's; ``url`` is empty where the budget is gone."""
 
     index: int
