@@ -1,7 +1,7 @@
 // The budget editor: fields that say nothing for what is chosen are put away, and the choice is told in a sentence.
 "use strict";
 
-(() => {
+document.addEventListener("DOMContentLoaded", () => {
   const told = document.getElementById("budget-told");
   const field = (name) => document.querySelector(`[name="${name}"]`);
   const form = field("hard")?.form;
@@ -19,7 +19,7 @@
   };
 
   function show(name, on) {
-    const row = field(name)?.closest(".form-row, .field-row, [class*='field-']");
+    const row = field(name)?.closest(".form-row");
     if (row) row.hidden = !on;
   }
 
@@ -57,4 +57,4 @@
   form.addEventListener("input", follow);
   form.addEventListener("change", follow);
   follow();
-})();
+});
