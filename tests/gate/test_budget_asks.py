@@ -29,7 +29,7 @@ MAIL = {"to": "ann@customers.test", "subject": "Your refund", "body": "It is on 
 
 def budget(cast: Cast, dollars: int = 1, **terms: Any) -> Budget:
     """A budget of support-bot that asks."""
-    known: dict[str, Any] = {"window": "day", "when_short": "ask", "agent": cast.support_bot}
+    known: dict[str, Any] = {"window": "month", "when_short": "ask", "agent": cast.support_bot}
     return limits.set_budget(cast.acme, limit_amount=dollars * DOLLAR, **known | terms, actor=ACTOR).row
 
 
@@ -67,26 +67,26 @@ def bodies(kind: str) -> list[dict[str, Any]]:
 def test_a_call_that_does_not_fit_is_raised_for_by_exactly_what_it_is_short_of(
     support: Bot, cast: Cast
 ) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     spend(support, "0.70")
     answer = send(support, "0.50")
     reason = answer["reasons"][0]
     assert (answer["decision"], reason["effect"], reason["budget"]) == (
         "pending",
         "require_approval",
-        daily.public_id,
+        monthly.public_id,
     )
     approval = answer["approval"]["id"]
     assert send(support, "0.50", approval=approval)["approval"]["id"] == approval
     agree(approval, cast.olga)
-    row = account(daily)
+    row = account(monthly)
     assert (row.raised, row.spent, row.held) == (0, 700_000_000, 0), (
         "Nothing is raised or held before it is used."
     )
 
     answer = send(support, "0.50", approval=approval)
     assert answer["decision"] == "allow", answer
-    row = account(daily)
+    row = account(monthly)
     assert (row.limit_amount, row.raised, row.held, row.overage) == (
         1_200_000_000,
         200_000_000,
@@ -96,9 +96,9 @@ def test_a_call_that_does_not_fit_is_raised_for_by_exactly_what_it_is_short_of(
     raised = bodies("billing.budget.raised")
     assert [each["amount"] for each in raised] == [200_000_000]
     assert (
-        raised[0] | {"approval": approval, "decision": answer["id"], "budget": daily.public_id} == raised[0]
+        raised[0] | {"approval": approval, "decision": answer["id"], "budget": monthly.public_id} == raised[0]
     )
-    assert bodies("governance.check.allowed")[-1]["raised"] == {daily.public_id: 200_000_000}
+    assert bodies("governance.check.allowed")[-1]["raised"] == {monthly.public_id: 200_000_000}
     support.report(answer["id"], status="succeeded")
     assert send(support, "0.50", approval=approval)["code"] == "approval_used"
     call_command("verify_log")
@@ -144,11 +144,11 @@ def test_whom_a_call_is_made_for_does_not_raise_a_budget_for_it(support: Bot, ca
 
 
 def test_a_no_is_a_no(support: Bot, cast: Cast) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     approval = asked(support, "2")
     agree(approval, cast.olga, approve=False)
     assert send(support, "2", approval=approval)["code"] == "approval_rejected"
-    assert not Account.objects.filter(budget=daily).exists()
+    assert not Account.objects.filter(budget=monthly).exists()
 
 
 def test_a_costlier_call_is_not_raised_for(support: Bot, cast: Cast) -> None:
@@ -163,35 +163,35 @@ def test_a_costlier_call_is_not_raised_for(support: Bot, cast: Cast) -> None:
 
 
 def test_a_cheaper_call_is_raised_for_by_what_it_needs(support: Bot, cast: Cast) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     approval = asked(support, "2")
     agree(approval, cast.olga)
     assert send(support, "1.50", approval=approval)["decision"] == "allow"
-    assert account(daily).raised == DOLLAR // 2
+    assert account(monthly).raised == DOLLAR // 2
 
 
 def test_what_fits_after_all_uses_up_nothing(support: Bot, cast: Cast) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     approval = asked(support, "2")
     agree(approval, cast.olga)
     budget(cast, 5)
     assert send(support, "2", approval=approval)["decision"] == "allow"
-    assert account(daily).raised == 0
+    assert account(monthly).raised == 0
     assert not Approval.objects.get().used_by
 
 
 def test_what_others_spend_meanwhile_is_raised_for_up_to_the_calls_own_cost(support: Bot, cast: Cast) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     approval = asked(support, "1.25")
     agree(approval, cast.olga)
     assert send(support, "0.80", "another mail")["decision"] == "allow"
     assert send(support, "1.25", approval=approval)["decision"] == "allow"
-    row = account(daily)
+    row = account(monthly)
     assert (row.raised, row.limit_amount) == (1_050_000_000, row.held)
 
 
 def test_two_budgets_are_asked_about_at_once_and_raised_together(support: Bot, cast: Cast) -> None:
-    daily, weekly = budget(cast), budget(cast, 2, window="week")
+    monthly, weekly = budget(cast), budget(cast, 2, window="week")
     answer = send(support, "3")
     approval = answer["approval"]["id"]
     row = Approval.objects.get(public_id=approval)
@@ -199,18 +199,18 @@ def test_two_budgets_are_asked_about_at_once_and_raised_together(support: Bot, c
     assert {each["digest"] for each in row.requirements} == set(row.lifts) == set(row.raises)
     agree(approval, cast.olga)
     assert send(support, "3", approval=approval)["decision"] == "allow"
-    assert (account(daily).raised, account(weekly).raised) == (2 * DOLLAR, DOLLAR)
+    assert (account(monthly).raised, account(weekly).raised) == (2 * DOLLAR, DOLLAR)
     call_command("verify_log")
 
 
 def test_a_budget_that_does_not_ask_says_no_for_all(support: Bot, cast: Cast) -> None:
-    daily = budget(cast)
+    monthly = budget(cast)
     approval = asked(support, "2")
     agree(approval, cast.olga)
     budget(cast, 1, window="week", when_short="deny")
     answer = send(support, "2", approval=approval)
     assert (answer["decision"], answer["code"]) == ("deny", "budget_exhausted")
-    assert not Account.objects.filter(budget=daily, raised__gt=0).exists()
+    assert not Account.objects.filter(budget=monthly, raised__gt=0).exists()
     assert not Approval.objects.get().used_by
 
 
@@ -222,7 +222,7 @@ def test_rules_and_budgets_are_asked_about_together(support: Bot, cast: Cast) ->
         "approval": {"reviewers": ["rita@acme.test"]},
     }
     policies.publish(policies.draft(cast.acme, [rule], actor=ACTOR), actor=ACTOR)
-    daily = budget(cast)
+    monthly = budget(cast)
     first = send(support, "2")
     assert (first["decision"], first["code"]) == ("pending", "rule")
     agree(first["approval"]["id"], cast.rita)
@@ -231,12 +231,12 @@ def test_rules_and_budgets_are_asked_about_together(support: Bot, cast: Cast) ->
     agree(second, cast.rita)
     assert send(support, "2", approval=first["approval"]["id"])["decision"] == "pending"
     assert send(support, "2", approval=second)["decision"] == "allow"
-    assert account(daily).raised == DOLLAR
+    assert account(monthly).raised == DOLLAR
     call_command("verify_log")
 
 
 def test_of_many_at_once_one_uses_an_approval(support: Bot, cast: Cast) -> None:
-    daily = budget(cast, 3)
+    monthly = budget(cast, 3)
     spend(support, "2")
     approval = asked(support, "2")
     agree(approval, cast.olga)
@@ -245,19 +245,19 @@ def test_of_many_at_once_one_uses_an_approval(support: Bot, cast: Cast) -> None:
     codes = {each["code"] for each in answers}
     assert [each["decision"] for each in answers].count("allow") == 1
     assert codes <= {"granted", "budget_busy", "approval_used"}
-    assert account(daily).raised == DOLLAR
+    assert account(monthly).raised == DOLLAR
     assert len(bodies("billing.budget.raised")) == 1
 
 
 def test_a_yes_is_for_the_window_and_the_limit_that_were_seen(support: Bot, cast: Cast) -> None:
-    daily = budget(cast, 3)
+    monthly = budget(cast, 3)
     spend(support, "2")
     approval = asked(support, "2")
     agree(approval, cast.olga)
     budget(cast, 2)
     assert send(support, "2", approval=approval)["code"] == "approval_expired"
     budget(cast, 3)
-    limits.reset(daily, actor=ACTOR, reason="A new customer begins.")
+    limits.reset(monthly, actor=ACTOR, reason="A new customer begins.")
     spend(support, "2")
     assert send(support, "2", approval=approval)["code"] == "approval_expired"
     assert not Account.objects.filter(raised__gt=0).exists()
