@@ -68,8 +68,8 @@ def is_same(known: Approval, ask: Ask) -> bool:
 
 def is_within(known: dict[str, Any], raised: dict[str, Any]) -> bool:
     """Whether who is asked to raise a budget so is asked about this as well."""
-    same = known["account"] == raised["account"] and known["limit"] <= raised["limit"]
-    return same and raised["most"] <= known["most"] and raised["needs"] <= known["needs"]
+    same: bool = known["account"] == raised["account"] and known["limit"] <= raised["limit"]
+    return same and bool(raised["most"] <= known["most"] and raised["needs"] <= known["needs"])
 
 
 def refuse(batch: "Batch", agent: AgentEntry, verdict: Verdict, draft: Draft, most: int) -> None:

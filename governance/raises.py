@@ -1,7 +1,7 @@
 """Budgets that people raise once for one call: what they are asked, what was raised, and what a reviewer is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +83,12 @@ class Raise:
     title: str
     needs: str
     most: str
-    limit: str
-    spent: str
-    held: str
-    now: str
     ends: datetime | None
-    over: bool  # the window that people were asked about, or the limit that they saw, is gone
+    limit: str = ""
+    spent: str = ""
+    held: str = ""
+    now: str = ""
+    over: bool = True  # the window that people were asked about, or the limit that they saw, is gone
 
 
 def shown(approval: Approval) -> list[Raise]:
@@ -110,17 +110,25 @@ def shown(approval: Approval) -> list[Raise]:
 
 def one(raised: Mapping[str, Any], budget: Budget | None, account: Account | None) -> Raise:
     """One budget as it is shown. An account without a row has nothing spent or held."""
-    ends = datetime.fromisoformat(raised["ends"]) if raised["ends"] else None
     unit = "tokens" if raised["told"].endswith("tokens") else "usd"
-    asked = [told(raised[name], unit) for name in ("needs", "most")]
+    found = Raise(
+        title=raised["title"],
+        needs=told(raised["needs"], unit),
+        most=told(raised["most"], unit),
+        ends=datetime.fromisoformat(raised["ends"]) if raised["ends"] else None,
+    )
     if budget is None:
-        return Raise(raised["title"], *asked, "", "", "", "", ends, over=True)
+        return found
     spent, held, extra = (account.spent, account.held, account.raised) if account else (0, 0, 0)
     limit = budget.limit_amount + extra
-    short = min(raised["most"], max(0, spent + held + raised["needs"] - limit))
-    over = budget.limit_amount < raised["limit"] or budget.generation != raised["generation"]
-    texts = [told(amount, unit) for amount in (limit, spent, held, short)]
-    return Raise(raised["title"], *asked, *texts, ends, over=over)
+    return replace(
+        found,
+        limit=told(limit, unit),
+        spent=told(spent, unit),
+        held=told(held, unit),
+        now=told(min(raised["most"], max(0, spent + held + raised["needs"] - limit)), unit),
+        over=budget.limit_amount < raised["limit"] or budget.generation != raised["generation"],
+    )
 
 
 def told(amount: int, unit: str) -> str:
