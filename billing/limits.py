@@ -109,7 +109,7 @@ def check(budget: Budget) -> None:
         text = getattr(budget, field)
         if text != text.strip() or any(unicodedata.category(letter)[0] == "C" for letter in text):
             refuse(field, "bad_name", "A name begins and ends with no space and has only visible characters.")
-    if budget.tool and budget.pk is None:
+    if budget.tool and budget._state.adding:
         tools = Tool.objects.filter(workspace=budget.workspace, name=budget.tool)
         if not tools.exists():
             refuse("tool", "unknown_tool", f"There is no tool {budget.tool} in the workspace.")
