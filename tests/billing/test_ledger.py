@@ -52,8 +52,7 @@ def code(shortage: Shortage | None) -> str:
 
 
 def accounts() -> list[tuple[str, int, int, int]]:
-    rows = Account.objects.order_by("pk").values_list("key", "held", "spent", "overage")
-    return [tuple(row) for row in rows]
+    return [(row.key, row.held, row.spent, row.overage) for row in Account.objects.order_by("pk")]
 
 
 def spend(cents: int, key: str = "ever") -> None:
