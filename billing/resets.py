@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from django.db.models import Model
-
 from billing.models import Account, Budget, Hold
 
 
@@ -25,7 +23,7 @@ def move_holds(budget: Budget) -> int:
         old.held = 0
         for account in (new, old):
             account.overage = max(0, account.spent + account.held - account.limit_amount)
-        if new.pk is None:
+        if new._state.adding:
             new.save()
         else:
             changed.append(new)
@@ -45,7 +43,7 @@ def follow(budget: Budget, moved: Mapping[int, int]) -> None:
     """Let the workspace's holds in flight name the new accounts instead of the old ones."""
     if not moved:
         return
-    changed: list[Model] = []
+    changed: list[Hold] = []
     for hold in Hold.objects.filter(workspace=budget.workspace_id, state=Hold.State.HELD):
         if not moved.keys().isdisjoint(hold.accounts):
             hold.accounts = [moved.get(key, key) for key in hold.accounts]
