@@ -84,22 +84,20 @@ class Ledger:
     starts: dict[str, str] = field(default_factory=dict)
     cached: dict[Call, list[AccountState]] = field(default_factory=dict)
     by_id: dict[int, AccountState] = field(default_factory=dict)
+    day: date = field(init=False)  # in the workspace's time zone; its prices hold
 
-    @property
-    def day(self) -> date:
-        """Today in the workspace's time zone, whose prices hold."""
-        return self.now.astimezone(ZoneInfo(self.timezone)).date()
+    def __post_init__(self) -> None:
+        self.day = self.now.astimezone(ZoneInfo(self.timezone)).date()
 
     def load(self, calls: Iterable[Call]) -> None:
         """Read the accounts of these calls, and those of the cheaper models that they may be offered."""
         if not self.budgets:
             return
         for call in calls:
-            specs = self.budgets.for_call(call.agent_id, call.tool, call.model)
-            self.open(specs, call)
-            for cheaper in {spec.downgrade_to for spec in specs if spec.when_short == "downgrade"} - {""}:
-                if call.model:
-                    self.open(self.budgets.for_call(call.agent_id, call.tool, cheaper), call)
+            accounts = self.of(call)
+            for budget in [account.budget for account in accounts] if call.model else ():
+                if budget.when_short == "downgrade":
+                    self.open(self.budgets.for_call(call.agent_id, call.tool, budget.downgrade_to), call)
         self.read(list(self.accounts))
 
     def load_agent(self, agent_id: int) -> None:
@@ -243,19 +241,22 @@ class Ledger:
     def store(self) -> None:
         """Write changed accounts and new holds; every account that changed has its key then."""
         changed = [account for account in self.accounts.values() if account.changed]
-        if changed:
-            with connection.cursor() as cursor:
+        known = [(*amounts(account), account.id) for account in changed if account.id is not None]
+        new = [account for account in changed if account.id is None]
+        with connection.cursor() as cursor:
+            if known:
+                cursor.executemany(
+                    "UPDATE billing_account SET limit_amount = %s, raised = %s, spent = %s, held = %s, overage = %s,"
+                    " warned = %s WHERE id = %s",
+                    known,
+                )
+            if new:
                 cursor.executemany(
                     "INSERT INTO billing_account (budget_id, key, limit_amount, raised, spent, held, overage, warned)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (budget_id, key) DO UPDATE SET"
-                    " limit_amount = excluded.limit_amount, raised = excluded.raised, spent = excluded.spent,"
-                    " held = excluded.held, overage = excluded.overage, warned = excluded.warned",
-                    [
-                        (a.budget.id, a.key, a.limit, a.raised, a.spent, a.held, a.overage, a.warned)
-                        for a in changed
-                    ],
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    [(account.budget.id, account.key, *amounts(account)) for account in new],
                 )
-            self.read([(account.budget.id, account.key) for account in changed if account.id is None])
+        self.read([(account.budget.id, account.key) for account in new])
         if self.reservations:
             self.store_holds()
 
@@ -268,6 +269,11 @@ class Ledger:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [(self.workspace_id, *columns(r), Hold.State.HELD.value, created) for r in self.reservations],
             )
+
+
+def amounts(account: AccountState) -> tuple[int, ...]:
+    """An account's columns that a batch changes."""
+    return account.limit, account.raised, account.spent, account.held, account.overage, account.warned
 
 
 def columns(reservation: Reservation) -> tuple[Any, ...]:
