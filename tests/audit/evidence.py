@@ -107,6 +107,11 @@ def judge_more(cast: Cast) -> None:
     limits.set_budget(cast.acme, agent=cast.report_bot, window="ever", limit_amount=50, actor=ACTOR)
     check(reader, *READ, estimated_nanos=40)
     check(reader, *READ, estimated_nanos=40)
+    limits.set_budget(
+        cast.acme, agent=cast.report_bot, window="ever", limit_amount=50, when_short="ask", actor=ACTOR
+    )
+    raised = approve(check(reader, *READ, estimated_nanos=60), cast.olga)
+    assert check(reader, *READ, estimated_nanos=60, approval=raised)["decision"] == "allow"
     check(reader, "mail.send", dict(MAIL[1]))
     stand(cast.support_bot, "supervised")
     for number in range(22):

@@ -140,6 +140,28 @@ def test_an_approval_lifts_only_what_people_were_asked_about(
     assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
 
 
+def more_of(amounts: dict[str, int]) -> None:
+    amounts.update({name: amount + 1_000 for name, amount in amounts.items()})
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda body: more_of(body["data"]["raised"]),
+        lambda body: body["data"]["raised"].update(bud_other=1),
+        lambda body: body["data"].pop("used_approval"),
+        lambda body: body["data"]["facts"].pop("lifted"),
+    ],
+)
+def test_a_budget_is_raised_by_no_more_than_people_were_asked(
+    auditor: Auditor, evidence: Evidence, files: Files, edit: Edit
+) -> None:
+    lines = lines_of(files)
+    index = first(lines, lambda body: bool(body["data"].get("raised")))
+    report = auditor.replay(resigned(files, changed(lines, index, edit), evidence.key))
+    assert (report.status, report.first_bad) == (TAMPERED, index), report.lines()
+
+
 def test_an_edited_approval_is_for_the_edited_call_and_for_one_use(
     auditor: Auditor, evidence: Evidence, files: Files
 ) -> None:

@@ -222,7 +222,7 @@ def test_only_the_bundles_own_history_reaches_its_checkpoint(
     lines = changed(lines_of(files), 172, lambda body: body["data"].update(note="planted"))
     forged = resigned(files, lines, evidence.key)
     report = auditor.verify(forged)
-    assert "was told another root for the first 183 entries" in said(report)
+    assert "was told another root for the first 191 entries" in said(report)
     assert report.status == TAMPERED
 
 
@@ -298,7 +298,7 @@ def test_a_later_epoch_is_accepted_only_where_the_policy_names_it(
 
 
 @pytest.mark.parametrize(
-    "gone", ["anchor/checkpoint", "anchor/entry.json", "anchor/proof", "checkpoint", "tile/0/000.p/183"]
+    "gone", ["anchor/checkpoint", "anchor/entry.json", "anchor/proof", "checkpoint", "tile/0/000.p/191"]
 )
 def test_what_is_missing_makes_a_bundle_incomplete(auditor: Auditor, files: Files, gone: str) -> None:
     files.pop(gone)
@@ -314,7 +314,7 @@ def test_an_anchor_of_another_log_or_root_is_found(
     assert report.status == INCOMPLETE
     assert "over 122 entries only" in said(report)
     for name, content in (
-        ("anchor/entry.json", files["anchor/entry.json"].replace(b'"size":183', b'"size":174')),
+        ("anchor/entry.json", files["anchor/entry.json"].replace(b'"size":191', b'"size":174')),
         ("anchor/checkpoint", files["checkpoint"]),
         ("anchor/proof", files["anchor/proof"].replace(b"index ", b"index 1")),
         ("anchor/proof", b"c2sp.org/tlog-proof@v1\n"),
@@ -328,7 +328,7 @@ def test_since_an_older_checkpoint(auditor: Auditor, evidence: Evidence, small: 
     assert auditor.verify(evidence.acme, since=[older, newer]).status == INTACT
     cut = auditor.verify(evidence.younger, since=[newer])
     assert cut.status == TAMPERED
-    assert "--since counts 183 entries, and this bundle 122" in said(cut)
+    assert "--since counts 191 entries, and this bundle 122" in said(cut)
     assert auditor.verify(evidence.acme, since=[small["checkpoint"]]).status == INCOMPLETE  # another log
     origin = json.loads(small[MANIFEST])["log"]["origin"]
     text = notes.Checkpoint(origin, 2, b"x" * 32).text
