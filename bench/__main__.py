@@ -1,7 +1,7 @@
 """``python -m bench [PART …]``: parts are sqlite, daphne, rules, large, grants, with-budgets, with-many-budgets,
 postgres, and those that promise something: kill, heads, crash, memory, large-bodies, replay, portal, search, audit,
-approvals, approval-races, budget, runaway, loops; without a name all of them. Exit status 1 where a figure does not
-count, or is worse than promised."""
+approvals, approval-races, budget, runaway, loops, spend; without a name all of them. Exit status 1 where a figure does
+not count, or is worse than promised."""
 
 import argparse
 import json
@@ -32,6 +32,7 @@ from bench import (
     replay,
     runaway,
     search,
+    spend,
 )
 from bench.pressure import PromiseBroken
 from bench.servers import manage, serving, surroundings
@@ -236,6 +237,7 @@ PROMISES = {
     "budget": budgets.measure,
     "runaway": runaway.measure,
     "loops": loops.measure,
+    "spend": spend.measure,
 }
 PARTS |= PROMISES
 

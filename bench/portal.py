@@ -25,11 +25,12 @@ PROMISED = 300.0  # milliseconds
 WARM, ROUNDS = 2, 20
 
 
-def prepared() -> tuple[dict[str, str], Path]:
-    """The environment of the prepared installation, and the file that describes it."""
-    made_by = [ROOT / "bench/portal_seeding.py", *sorted(ROOT.glob("*/migrations/*.py"))]
+def prepared(name: str = "portal") -> tuple[dict[str, str], Path]:
+    """The environment of an installation that ``bench.<name>_seeding`` prepared, and the file that describes it."""
+    seeds = sorted({ROOT / "bench/portal_seeding.py", ROOT / f"bench/{name}_seeding.py"})
+    made_by = [*seeds, *sorted(ROOT.glob("*/migrations/*.py"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"countersign-bench-portal-{digest}"
+    folder = Path(tempfile.gettempdir()) / f"countersign-bench-{name}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
     environment = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -42,7 +43,7 @@ def prepared() -> tuple[dict[str, str], Path]:
         for rest in folder.glob("countersign.sqlite3*"):
             rest.unlink()
         begun = time.perf_counter()
-        seeding = [sys.executable, "-m", "bench.portal_seeding", str(described)]
+        seeding = [sys.executable, "-m", f"bench.{name}_seeding", str(described)]
         subprocess.run(seeding, cwd=ROOT, env={**os.environ, **environment}, check=True)
         print(f"{'':4}seeded in {time.perf_counter() - begun:.0f} s: {folder}")
     return environment, described
@@ -73,9 +74,9 @@ def measured(browser: Browser, address: str) -> tuple[float, float, int, int]:
     return steps[9], steps[18], taken[-1][1], taken[-1][2]
 
 
-def measure() -> None:
-    """Open each page, slowest first in the table. Raises PromiseBroken."""
-    environment, described = prepared()
+def measure(name: str = "portal") -> None:
+    """Open each page of a prepared installation, slowest first in the table. Raises PromiseBroken."""
+    environment, described = prepared(name)
     seeded = json.loads(described.read_text())
     found = []
     with serving("daphne", PORTAL, environment) as (port,):
