@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from governance.checks import Batch
     from governance.presented import Hearing
 
-CODE = "loop_detected"
-
 
 def call_of(agent: AgentEntry, request: CheckRequest, verdict: Verdict) -> Call:
     """An allowed call as it is compared with others: of all sessions, unless its owner says that they are apart."""
@@ -54,8 +52,8 @@ def stop(hearing: "Hearing", verdict: Verdict) -> bool:
         return False
     verdict.loop = loop.as_dict()
     if hearing.agent.loop_limits.then == "ask":
-        return not hearing.lifts(verdict, {LOOP: {}}, CODE, loop.message, loop=verdict.loop)
-    verdict.fall_short(CODE, loop.message, loop=verdict.loop)
+        return not hearing.lifts(verdict, {LOOP: {}}, "loop_detected", loop.message, loop=verdict.loop)
+    verdict.fall_short("loop_detected", loop.message, loop=verdict.loop)
     return True
 
 

@@ -40,7 +40,9 @@ WHY = {
     "approval_expired": "its approval lapsed",
     "approval_mismatch": "approved for another call",
     "approval_used": "its approval was used before",
+    "unknown_price": "nobody knows what it costs",
     "too_many_pending": "too many calls of it wait already",
+    "loop_detected": "it went round in circles",
     "invalid_arguments": "its arguments do not fit the tool",
     "ambiguous_resource": "its resource is not named plainly",
 }

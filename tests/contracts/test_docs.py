@@ -19,7 +19,10 @@ from governance.readings import WHY
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("audit", "workspaces", "billing", "governance", "gate")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-JUDGES = ("governance/decide.py", "governance/checks.py", "governance/pending.py", "billing/budgets.py")
+JUDGES = (
+    "governance/decide.py", "governance/checks.py", "governance/pending.py", "governance/looping.py",
+    "billing/budgets.py", "billing/shortages.py",
+)  # fmt: skip
 PORTAL_API = (
     "audit/destinations.py", "audit/exports.py", "audit/streams.py", "audit/watermarks.py",
     "*/api.py", "*/api/*.py", "governance/absences.py", "governance/approvals.py", "governance/batch_answers.py",
@@ -54,6 +57,7 @@ CODED_CALLS = {
     "Refusal": 0,
     "Shortage": 0,
     "Verdict": 1,
+    "fall_short": 0,
     "deny": 1,
 }
 

@@ -38,7 +38,7 @@ from gate.app import application  # noqa: E402
 from governance import sweeps  # noqa: E402
 from governance.models import Approval  # noqa: E402
 from tests import schema  # noqa: E402
-from tests.cast import ACTOR, declare, employ  # noqa: E402
+from tests.cast import ACTOR, REPEATING, declare, employ  # noqa: E402
 from tests.stateful.model import LADDER, Model  # noqa: E402
 from tests.stateful.model import Approval as ModelApproval  # noqa: E402
 from workspaces import access, agents, catalog, people, tenancy  # noqa: E402
@@ -112,7 +112,9 @@ class Walk(RuleBasedStateMachine):
         self.targets = {"use": write.public_id, "write": files.public_id}
         self.agents, self.keys = [], []
         for number in range(2):
-            agent = agents.create_agent(self.place, f"bot-{number}", owner=self.people["dana"], actor=ACTOR)
+            agent = agents.create_agent(
+                self.place, f"bot-{number}", owner=self.people["dana"], loop_limits=REPEATING, actor=ACTOR
+            )
             agents.set_agent_roles(agent, {reading: None}, actor=ACTOR)
             access_to(agent, write, files)
             self.agents.append(agent)
