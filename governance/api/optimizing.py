@@ -20,7 +20,7 @@ class FindingsQuery(Exact):
     days = serializers.IntegerField(min_value=1, max_value=365, default=optimizing.UNUSED_DAYS)
 
 
-class FindingDocument(serializers.Serializer[Any]):
+class OptimizationDocument(serializers.Serializer[Any]):
     """Something that could be better."""
 
     kind = serializers.ChoiceField(choices=optimizing.KINDS_OF_FINDING)
@@ -43,7 +43,7 @@ class FindingDocument(serializers.Serializer[Any]):
 class FindingsDocument(serializers.Serializer[Any]):
     """All findings, those about money first."""
 
-    findings = FindingDocument(many=True)
+    findings = OptimizationDocument(many=True)
 
 
 class Findings(WorkspaceView):
