@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.api.problems import Exact
-from governance import approvals, batch_answers, edits, remarks
+from governance import approvals, batch_answers, edits, remarks, reviewers
 from governance.api.approvals import (
     LONGEST_COMMENT,
     ApprovalRows,
@@ -20,6 +20,7 @@ from governance.api.approvals import (
 from governance.batch_answers import Answered
 from governance.edits import Judged
 from workspaces import factors
+from workspaces.access import Forbidden
 from workspaces.api.views import VIEW
 
 NAME = serializers.CharField(max_length=200)
@@ -129,7 +130,10 @@ class ApprovalQuestion(ApprovalRows):
     @extend_schema(request=QuestionDocument)
     def post(self, request: Request, slug: str, approval: str) -> Response:
         """Ask it. Nothing is decided, and the time goes on."""
-        row, text = self.approval(), self.read(request, QuestionDocument)["text"]
+        row = self.approval()
+        if not reviewers.may_answer(self.person, row):
+            raise Forbidden("Your roles do not let you answer this; ask an owner of the workspace.")
+        text = self.read(request, QuestionDocument)["text"]
         remarks.ask(row, person=self.person, text=text, actor=self.actor)
         return self.shown(self.approval())
 
