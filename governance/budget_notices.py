@@ -92,4 +92,5 @@ def address(budget: Budget | None) -> str:
     """The budget's page in the portal, where it still has one."""
     if budget is None:
         return ""
-    return settings.PUBLIC_URL + reverse("admin:billing_budget_change", args=[budget.pk])
+    page = reverse("admin:billing_budget_change", args=[budget.pk])
+    return f"{settings.PUBLIC_URL}{page}"

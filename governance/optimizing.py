@@ -7,7 +7,7 @@ Every finding comes from a few aggregated queries, whose number does not grow wi
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
@@ -17,9 +17,8 @@ from audit.models import Entry
 from billing import slopes
 from billing.budgets import NANOS, dollars, window_start
 from billing.models import Account, Budget, Hold, SpendDay
-from billing.prices import load_prices
+from billing.prices import PriceList, load_prices
 from billing.public_list import siblings
-from billing.rates import KINDS
 from billing.spending import today
 from governance.budget_notices import WINDOWS
 from governance.models import GrantUse
@@ -37,7 +36,10 @@ LOOPS_READ = 20_000  # entries
 LOOPS = 3  # stopped calls of one tool and agent
 CHARGES_READ = 1000
 MODELS = 5  # that cost most
+MUCH = 2 / 3  # of what a model costs
 Dimension = SpendDay.Dimension
+
+Usage: TypeAlias = dict[str, int]
 
 UNUSED, WIDE, GROWING, UNPRICED, LOOPING, MODEL, UNBOUND = (
     "unused_permission", "wide_budget", "growing_cost", "unknown_price", "loops", "cheaper_model", "no_budget",
@@ -143,7 +145,7 @@ def growing(workspace: Workspace, since: date) -> list[Finding]:
     return [
         Finding(
             kind=GROWING,
-            title=f"Each session of {visible(agent.name)} costs more than the one before",
+            title=f"Sessions of {visible(agent.name)} cost more and more",
             rests=f"Over {grown[key].sessions} sessions in {SPAN} days the usual cost of one went from "
             f"${cents(grown[key].before)} to ${cents(grown[key].after)}.",
             saves=f"${cents(grown[key].extra)} for as many sessions, if they cost what the first ones did.",
@@ -160,59 +162,76 @@ def growing(workspace: Workspace, since: date) -> list[Finding]:
 
 def cheaper(workspace: Workspace, since: date, day: date) -> list[Finding]:
     """Models that cost most, where one of the same family would have cost much less for the same tokens: a hint."""
-    rows = days_of(workspace, Dimension.MODEL, since).exclude(value="").values("value")
+    rows = days_of(workspace, Dimension.MODEL, since).exclude(value="").values_list("value")
     dear = list(rows.annotate(nanos=Sum("nanos")).filter(nanos__gt=0).order_by("-nanos")[:MODELS])
     if not dear:
         return []
-    prices, found = load_prices(workspace.pk), []
-    usages = sampled(workspace, [row["value"] for row in dear])
-    for row in dear:
-        price, sample = prices.of(row["value"], day), usages.get(row["value"])
-        cost = price.cost(sample.tokens) if price and sample else None
-        others = [
-            (other, name)
-            for name in (siblings(row["value"]) if cost and sample else ())
-            if (rate := prices.of(name, day))
-            and (other := rate.cost(sample.tokens if sample else None)) is not None
-        ]
-        # The nearest one that is much cheaper, not the cheapest of all, which is rarely good enough.
-        much = [each for each in others if cost and 0 < each[0] * 3 <= cost * 2]
-        if cost and sample and much:
-            other, name = max(much)
-            share = 1 - other / cost
-            found.append(
-                Finding(
-                    kind=MODEL,
-                    title=f"{visible(name)} would cost {share:.0%} less than {visible(row['value'])}",
-                    rests=f"The tokens of the last {sample.calls:,} calls of it at both list prices: ${cents(cost)} "
-                    f"and ${cents(other)}. Whether it does the work as well, only a trial says.",
-                    saves=f"About ${cents(round(row['nanos'] * share))} of ${cents(row['nanos'])} in {SPAN} days.",
-                    action="See what it is used for",
-                    address=f"{reverse('spend', args=[workspace.slug])}?by=model",
-                    needs="view_workspace",
-                )
-            )
-    return found
+    prices = load_prices(workspace.pk)
+    usages = sampled(workspace, [model for model, _ in dear])
+    hints = []
+    for model, nanos in dear:
+        sample = usages.get(model, [])
+        smaller = nearest(prices, model, sample, day)
+        if smaller is not None:
+            hints.append(hint(workspace, model, nanos, len(sample), smaller))
+    return hints
 
 
-@dataclass(slots=True)
-class Sample:
-    """Tokens by kind of some calls together."""
+@dataclass(frozen=True, slots=True)
+class Smaller:
+    """A cheaper model, and what the same calls cost (nano-dollars) on the one that is used and on it."""
 
-    calls: int
-    tokens: dict[str, int]
+    name: str
+    now: int
+    then: int
+
+    @property
+    def share(self) -> float:
+        """What it would save, of what is spent."""
+        return 1 - self.then / self.now
 
 
-def sampled(workspace: Workspace, models: Sequence[str]) -> dict[str, Sample]:
-    """The tokens of each model's calls among the newest charges that say any; one query."""
-    found: dict[str, Sample] = {}
+def nearest(prices: PriceList, model: str, sample: Sequence[Usage], day: date) -> Smaller | None:
+    """The dearest sibling that costs at most MUCH of what the model does: the cheapest of all is rarely good enough."""
+    now = priced(prices, model, sample, day)
+    if not now:
+        return None
+    costs = ((priced(prices, name, sample, day), name) for name in siblings(model))
+    much = [(then, name) for then, name in costs if then and then <= MUCH * now]
+    return Smaller(max(much)[1], now, max(much)[0]) if much else None
+
+
+def priced(prices: PriceList, model: str, sample: Sequence[Usage], day: date) -> int | None:
+    """What these calls cost on a model; None where its price is not known. Each by itself, for a price may depend on
+    how much one call reads."""
+    price = prices.of(model, day)
+    costs = [price.cost(usage) for usage in sample] if price else []
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(sample) else None
+
+
+def hint(workspace: Workspace, model: str, nanos: int, calls: int, smaller: Smaller) -> Finding:
+    """That a smaller model would cost less."""
+    last = "last call" if calls == 1 else f"last {calls:,} calls"
+    return Finding(
+        kind=MODEL,
+        title=f"{visible(smaller.name)} would cost {smaller.share:.0%} less than {visible(model)}",
+        rests=f"The tokens of its {last} at the prices of today: ${cents(smaller.now)} and ${cents(smaller.then)}. "
+        "Whether it does the work as well, only a trial says.",
+        saves=f"About ${cents(round(nanos * smaller.share))} of ${cents(nanos)} in {SPAN} days.",
+        action="See what it is used for",
+        address=f"{reverse('spend', args=[workspace.slug])}?by=model",
+        needs="view_workspace",
+    )
+
+
+def sampled(workspace: Workspace, models: Sequence[str]) -> dict[str, list[Usage]]:
+    """Tokens by kind of each model's calls among the newest charges that say any; one query."""
+    found: dict[str, list[Usage]] = {}
     charges = Hold.objects.filter(workspace=workspace, usage__isnull=False).order_by("-created")
     for model, usage in charges.values_list("model", "usage")[:CHARGES_READ]:
-        if model in models:
-            sample = found.setdefault(model, Sample(0, dict.fromkeys(KINDS, 0)))
-            sample.calls += 1
-            for kind in KINDS:
-                sample.tokens[kind] += usage.get(kind) or 0
+        if usage and model in models:
+            found.setdefault(model, []).append(usage)
     return found
 
 

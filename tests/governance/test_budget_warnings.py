@@ -43,7 +43,7 @@ def soon() -> list[str]:
 def box() -> dict[str, str]:
     """Subject of the mail to each person; one each."""
     assert len({message.to[0] for message in mail.outbox}) == len(mail.outbox)
-    return {message.to[0]: message.subject for message in mail.outbox}
+    return {message.to[0]: str(message.subject) for message in mail.outbox}
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_a_cheaper_model_of_the_same_generation_is_a_hint(cast: Cast) -> None:
     )  # fmt: skip
     (one,) = found(cast.acme, optimizing.MODEL)
     assert one.title.startswith("openai:gpt-4o-mini would cost ")
-    assert "last 1 calls" in one.rests
+    assert "The tokens of its last call at" in one.rests
     assert "of $50.00 in 30 days" in one.saves
 
 
