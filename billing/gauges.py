@@ -146,7 +146,7 @@ def gauges(
     """Each of these budgets with its running account, in their order."""
     running = Account.objects.filter(key__in=keys or running_keys(workspace, budgets, now))
     rows = budgets.select_related("agent").prefetch_related(Prefetch("accounts", running, to_attr="running"))
-    return [gauge(budget, budget.running, now, workspace.timezone) for budget in rows]  # type: ignore[attr-defined]
+    return [gauge(budget, budget.running, now, workspace.timezone) for budget in rows]
 
 
 def gauge(budget: Any, running: Sequence[Account], now: datetime, timezone: str) -> Gauge:

@@ -5,7 +5,17 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from billing.admin import spend
-from governance.admin import insights, optimizing, proving, pulse, replays, saved_views, stop, timelines, trials
+from governance.admin import (
+    insights,
+    optimizing,
+    proving,
+    pulse,
+    replays,
+    saved_views,
+    stop,
+    timelines,
+    trials,
+)
 from workspaces import sso, views
 from workspaces.admin import factors, tokens
 

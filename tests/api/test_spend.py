@@ -69,7 +69,8 @@ def test_charges_newest_first_a_page_at_a_time(cast: Cast) -> None:
     """Also those that were allowed at once."""
     now = timezone.now()
     rows = [charge(cast.report_bot, number, at=now - timedelta(hours=number // 3)) for number in range(7)]
-    caller, found, after = Caller(cast.otto), [], {}
+    caller, found = Caller(cast.otto), []
+    after: dict[str, str] = {}
     for _ in range(4):
         page = caller.get(CHARGES, limit="2", **after)
         found += [each["decision"] for each in page["results"]]

@@ -91,7 +91,9 @@ def test_a_budget_in_tokens_that_only_warns_is_set_and_told(cast: Cast) -> None:
         "wait",
     )
     told = page(client, "billing_budget_change", budget.pk)
-    assert "Each session of report-bot may use 70,000 tokens in all on the model big; above that nothing" in told
+    assert (
+        "Each session of report-bot may use 70,000 tokens in all on the model big; above that nothing" in told
+    )
     assert "Warnings are sent at 80 %." in told
     assert "No session used anything" in told
     key = f"ever|{cast.report_bot.pk}|run-1"

@@ -33,7 +33,7 @@ def spent(cast: Cast, cents: int, **columns: Any) -> Hold:
 
 
 def a_budget(cast: Cast, **more: Any) -> Budget:
-    values = {"window": "day", "limit_amount": 100 * CENTS, "actor": "system"} | more
+    values: dict[str, Any] = {"window": "day", "limit_amount": 100 * CENTS, "actor": "system"} | more
     budget = limits.set_budget(cast.acme, **values).row
     assert isinstance(budget, Budget)
     return budget
