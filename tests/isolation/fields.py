@@ -162,6 +162,8 @@ def valued(route: Route, method: str, field: Any, name: str, side: Side) -> Any:
             return field.min_value or 1
         case serializers.DateTimeField():
             return (timezone.now() + timedelta(days=1)).isoformat()
+        case serializers.DictField():
+            return {}
         case serializers.JSONField():
             return names.JSON.get(name)
         case _:

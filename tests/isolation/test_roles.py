@@ -158,6 +158,7 @@ BUTTONS: dict[str, str] = {
     "absence_end": "manage_members",  # somebody else's
     "access_csv": VIEW,
     "bill_csv": VIEW,
+    "billing_budget_reset": "manage_budgets",
     "bill_upload": "manage_budgets",
     "erasure_cancel": "erase",
     "erasure_confirm": "erase",
