@@ -15,7 +15,7 @@ from governance import containment, leavers, reviewers, undelivered
 from governance.admin.standing import BADGES
 from governance.models import Approval, Decision, DecisionRecord
 from governance.naming import names_of
-from governance.rosters import ANSWERING
+from governance.rosters import ANSWERING, DECIDE
 from workspaces.access import may_somewhere
 from workspaces.models import Agent, AgentKey, AgentRole, ResourceGrant, Standing, ToolGrant, User, Workspace
 
@@ -61,13 +61,12 @@ def concerns(person: User, workspaces: Workspaces, now: datetime) -> list[Concer
 
 def waiting(person: User, workspaces: Workspaces, now: datetime) -> Concern:
     """Calls that wait: for this person where they decide, otherwise for anybody."""
-    concern = Concern("waiting", "Waiting for an answer", ANSWERING, "No call waits for anybody's answer.")
-    if reviewers.answers_somewhere(person):
-        concern.title, concern.empty = (
-            "Waiting for you",
-            "Nothing waits for you; you get a mail when it does.",
-        )
-        rows = reviewers.inbox(person, timezone.now())
+    concern = Concern("waiting", "Waiting for an answer", (DECIDE,), "No call waits for anybody's answer.")
+    rows = reviewers.inbox(person, timezone.now()) if reviewers.answers_somewhere(person) else None
+    # Who manages budgets and decides no calls is seldom asked, and sees what waits for others till then.
+    if rows is not None and (may_somewhere(person, DECIDE) or rows.exists()):
+        concern.title, concern.permissions = "Waiting for you", ANSWERING
+        concern.empty = "Nothing waits for you; you get a mail when it does."
     else:
         rows = Approval.objects.filter(
             workspace__in=workspaces, status=Approval.Status.PENDING, expires_at__gt=now

@@ -135,3 +135,8 @@ def test_owners_are_asked_instead_of_one_who_leaves(cast: Cast, waiting: Approva
     waiting.refresh_from_db()
     assert reviewers.may_decide(owen, waiting, timezone.now())
     assert not reviewers.may_decide(cast.olga, waiting, timezone.now())
+
+
+def test_it_stands_on_an_owners_desk(cast: Cast, waiting: Approval) -> None:
+    assert "Waiting for you" in page(enter(cast.olga), "index")
+    assert "Nothing waits for you" in page(enter(cast.rita), "index")
