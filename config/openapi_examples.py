@@ -131,6 +131,18 @@ EXAMPLES: dict[str, Any] = {
     "CallbackDocumentRequest": {"url": "https://agents.example.com/countersign"},
     "BudgetDocumentRequest": {"window": "month", "limit_usd": "200.00", "warn_at": [50, 80]},
     "BudgetChangeRequest": {"limit_usd": "250.00", "warn_at": [80]},
+    "ResetDocumentRequest": {"reason": "The runaway of Monday was refunded by the provider."},
+    "PriceDocumentRequest": {
+        "model": "gpt-4o",
+        "starts": "2026-07-01",
+        "input_usd": "2.25",
+        "output_usd": "9.00",
+        "note": "Contract of June 2026",
+    },
+    "RepricingDocumentRequest": {"first_day": "2026-07-01", "last_day": "2026-07-31"},
+    "BillUploadRequest": {
+        "csv": "date,model,input_tokens,output_tokens,cost\n2026-07-01,gpt-4o,120000,8000,0.38\n",
+    },
     "StepDocumentRequest": {"standing": "suspended", "reason": "It mails strangers."},
     "ErasureDocumentRequest": {
         "text": "ann@customers.example",

@@ -283,6 +283,7 @@ PLAIN: dict[str, str] = {
     "due": "2030-01-01",
     "confirmed": "1",
     "downgrade_to": "",
+    "grant": "use files.read",
     "hard": "yes",
     "when_short": "wait",
     "limit_tokens": "1000",
