@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audit import log
 from audit.models import Entry
 from billing import limits
 from billing.budgets import NANOS
 from billing.models import Account, Hold, SpendDay
+from billing.prices import PriceList
 from billing.public_list import siblings
+from billing.rates import ModelPrice, Tier
 from billing.spending import today
 from governance import narrowing, optimizing
 from governance.models import GrantUse
 from governance.optimizing import Finding
 from tests.cast import ACTOR, Cast
 from tests.portal import enter
+from workspaces import access, people
 from workspaces.access.grants import own_grants
 from workspaces.models import Agent, Workspace
 
@@ -93,8 +97,6 @@ def test_a_cheaper_model_of_the_same_generation_is_a_hint(cast: Cast) -> None:
 
 
 def test_calls_that_loop_often_are_named(cast: Cast) -> None:
-    from audit import log
-
     with log.write(cast.acme.log_id) as entries:
         for tool, times in (("web.fetch", 3), ("files.read", 2)):
             for _ in range(times):
@@ -190,3 +192,32 @@ def test_the_api_tells_the_same(cast: Cast) -> None:
         "manage_budgets",
     )
     assert one["url"].startswith("http")
+
+
+def test_what_is_not_ticked_stays(cast: Cast) -> None:
+    bot = cast.report_bot
+    access.grant(bot, permission="use", obj=cast.tools["web.fetch"], actor=ACTOR)
+    age(bot)
+    ticked = f"use:{cast.tools['web.fetch'].public_id}"
+    assert len(narrowing.unused(bot, days=30)) == 2
+    narrowing.narrow(bot, [ticked], days=30, actor=ACTOR)
+    assert [row.content_object.name for row in own_grants(bot)] == ["files.read"]
+
+
+def test_an_agent_is_narrowed_below_its_own_workspace_alone(cast: Cast) -> None:
+    people.set_roles(cast.globex, cast.olga, roles=["owner"], actor=ACTOR)
+    browser = enter(cast.olga)
+    bot = cast.globex_bot.public_id
+    assert browser.get(f"/admin/optimize/globex/unused/{bot}/").status_code == 200
+    assert browser.get(f"/admin/optimize/acme/unused/{bot}/").status_code == 404
+
+
+def test_each_call_is_priced_by_itself() -> None:
+    """A call that reads more than a tier's threshold is dearer; many small ones together are not one large one."""
+    tier = Tier(1000, 5 * 10**6, None, None, None)
+    prices = PriceList({"m": ([date(2026, 1, 1)], [ModelPrice("v", input=10**6, tiers=(tier,))])})
+    day = date(2026, 2, 1)
+    assert optimizing.priced(prices, "m", [{"input_tokens": 600}] * 2, day) == 1200
+    assert optimizing.priced(prices, "m", [{"input_tokens": 1200}], day) == 6000
+    assert optimizing.priced(prices, "m", [{"input_tokens": 1}, {"output_tokens": 1}], day) is None
+    assert optimizing.priced(prices, "house-model", [{"input_tokens": 1}], day) is None
