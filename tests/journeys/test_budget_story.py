@@ -32,9 +32,9 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def check(portal: Portal, topic: str, **more: Any) -> dict[str, Any]:
     """What support-bot is answered when it wants to look something up."""
     body = {"tool": "web.research", "arguments": {"topic": topic}, "session": "run-42", **more}
-    answer: dict[str, Any] = httpx.post(
-        f"{portal.url}/v1/check", json=body, headers=key_of(portal), timeout=30
-    ).json()
+    response = httpx.post(f"{portal.url}/v1/check", json=body, headers=key_of(portal), timeout=30)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
     return answer
 
 
