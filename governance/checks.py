@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.utils import timezone
 
 from audit import log, receipts
 from audit.notes import Signer
@@ -59,7 +58,7 @@ def admit(
     ``gone`` tells by its place whether a request's caller was refused while the batch waited for the lock: such a
     request is not judged, so that the log allows nothing that was answered with a refusal."""
     current = snapshot.prepare(log_id)
-    look_up(current, requests)
+    money.look_up(current, requests)
     signer = receipts.signer()
     for _ in range(TRIES):
         try:
@@ -71,13 +70,6 @@ def admit(
         except snapshot.Behind:
             current = snapshot.prepare(log_id, refresh=True)
     raise Overtaken(f"The configuration of log {log_id} changed {TRIES} times while it was read.")
-
-
-def look_up(current: Snapshot, requests: Sequence[Request]) -> None:
-    """Find the prices of the models that are named, before anything is locked: the first time takes long."""
-    models = {r.model for r in requests if isinstance(r, CheckRequest | OutcomeReport)} - {""}
-    for model in models:
-        current.prices.of(model, timezone.now().date())
 
 
 def with_receipts(

@@ -125,9 +125,11 @@ def test_any_split_gives_the_same_answers(ready: Cast, calls: list[dict[str, Any
 
 def money(caller: Caller) -> Any:
     """What the accounts of an agent's budgets hold, and what was held for each of its calls."""
-    of_budgets = Account.objects.filter(budget__agent=caller.agent_id).order_by("budget", "pk")
+    amounts = "held", "spent", "overage", "raised", "limit_amount", "warned"
+    # Which session's account was made first is a batch's own affair.
+    of_budgets = Account.objects.filter(budget__agent=caller.agent_id).order_by("budget", *amounts)
     of_calls = Hold.objects.filter(agent=caller.agent_id).order_by("pk")
     return (
-        list(of_budgets.values_list("held", "spent", "overage", "raised", "limit_amount", "warned")),
+        list(of_budgets.values_list(*amounts)),
         list(of_calls.values_list("held_nanos", "held_tokens", "basis", "price", "tool", "session", "model")),
     )
