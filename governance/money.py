@@ -1,19 +1,30 @@
 """What a check costs, and whether the budgets bear it: between the decision and its record."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
 
 from billing import warnings
 from billing.budgets import FREE, Call, Cost, Shortage, dollars
 from governance import raises
 from governance.decide import Verdict
 from governance.expenses import cost_in
-from governance.requests import CheckRequest
+from governance.requests import CheckRequest, OutcomeReport, Request
+from governance.snapshot import Snapshot
 from governance.subjects import AgentEntry
 
 if TYPE_CHECKING:
     from governance.checks import Batch
     from governance.presented import Hearing
     from governance.records import Draft
+
+
+def look_up(current: Snapshot, requests: Sequence[Request]) -> None:
+    """Find the prices of the models that are named, before anything is locked: the first time takes long."""
+    models = {r.model for r in requests if isinstance(r, CheckRequest | OutcomeReport)} - {""}
+    for model in models:
+        current.prices.of(model, timezone.now().date())
 
 
 def call_of(agent: AgentEntry, request: CheckRequest, model: str | None = None) -> Call:
