@@ -75,7 +75,7 @@ def tell(side: Side) -> dict[str, object]:
     api = "/api/v1/workspaces/bench"
     pages = [
         *(f"{spend}?by={by}" for by in ("agent", "owner", "tool", "session", "model", "cost_center")),
-        f"{spend}?by=session&period=90&unit=tokens",
+        f"{spend}?by=session&period=month&unit=tokens",
         f"{spend}?by=agent&period=today",
         f"{spend}?by=agent&of={agent.public_id}",
         reverse("spend_part", args=["bench"]),

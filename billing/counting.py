@@ -9,22 +9,19 @@ beside them (``billing.spending``).
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from time import monotonic
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from billing.models import UNCOUNTED, Hold, SpendDay
+from billing.models import UNCOUNTED, Hold
 from workspaces.models import Workspace
 
 CHUNK = 500  # charges of one transaction, for the gate writes too
 ROUND = 0.5  # seconds of counting before the worker's other sweeps get their turn
-COLUMNS = (
-    "pk", "workspace_id", "agent_id", "owner_id", "tool", "session", "model", "cost_center", "created", "settled_at",
-    "charged_nanos", "charged_tokens", "counted_day", "counted_nanos", "counted_tokens", "counted_model",
-)  # fmt: skip
 ADD = (
     "INSERT INTO billing_spendday (workspace_id, dimension, day, value, nanos, tokens, calls, unpriced)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (workspace_id, dimension, day, value) DO UPDATE SET"
@@ -35,6 +32,27 @@ NOTE = (
     "UPDATE billing_hold SET counted_day = %s, counted_nanos = charged_nanos, counted_tokens = charged_tokens,"
     " counted_model = model WHERE id = %s"
 )
+
+
+class Charge(NamedTuple):
+    """What counting needs of a charge; thousands of whole rows would take longer to make than to count."""
+
+    id: int
+    workspace_id: int
+    agent_id: int
+    owner_id: int | None
+    tool: str
+    session: str
+    model: str
+    cost_center: str
+    created: datetime
+    settled_at: datetime | None
+    charged_nanos: int | None
+    charged_tokens: int | None
+    counted_day: date | None
+    counted_nanos: int | None
+    counted_tokens: int | None
+    counted_model: str
 
 
 class Place(NamedTuple):
@@ -72,20 +90,25 @@ def of(nanos: int | None, tokens: int | None) -> Sum:
     return Sum(nanos or 0, tokens or 0, 1, int(nanos is None))
 
 
-def differences(charges: Iterable[Hold], zone: ZoneInfo) -> tuple[dict[Place, Sum], dict[int, date | None]]:
+def read(rows: QuerySet[Hold]) -> list[Charge]:
+    """Charges as counting needs them."""
+    return [Charge(*values) for values in rows.values_list(*Charge._fields)]
+
+
+def differences(charges: Iterable[Charge], zone: ZoneInfo) -> tuple[dict[Place, Sum], dict[int, date | None]]:
     """What charges that are not counted rightly would add to each sum, and by its key the day on which each charge is
     counted, None for one that is in flight again. A charge stays on the day on which it was first counted, whatever
     becomes of the workspace's time zone."""
     found: dict[Place, Sum] = defaultdict(Sum)
     days: dict[int, date | None] = {}
     for charge in charges:
-        day = days[charge.pk] = charge.counted_day or charge.created.astimezone(zone).date()
+        day = days[charge.id] = charge.counted_day or charge.created.astimezone(zone).date()
         if charge.counted_day is not None:
             counted = of(charge.counted_nanos, charge.counted_tokens)
             for place in places(charge, day, charge.counted_model):
                 found[place].add(counted, -1)
         if charge.settled_at is None:
-            days[charge.pk] = None
+            days[charge.id] = None
             continue
         charged = of(charge.charged_nanos, charge.charged_tokens)
         for place in places(charge, day, charge.model):
@@ -93,19 +116,18 @@ def differences(charges: Iterable[Hold], zone: ZoneInfo) -> tuple[dict[Place, Su
     return {place: each for place, each in found.items() if not each.is_nothing}, days
 
 
-def places(charge: Hold, day: date, model: str) -> list[Place]:
+def places(charge: Charge, day: date, model: str) -> list[Place]:
     """The sums that a charge belongs to; it has one value in each dimension, which may be empty."""
-    kinds = SpendDay.Dimension
-    values = {
-        kinds.ALL: "",
-        kinds.AGENT: str(charge.agent_id),
-        kinds.OWNER: str(charge.owner_id or ""),
-        kinds.TOOL: charge.tool,
-        kinds.SESSION: f"{charge.agent_id}|{charge.session}",
-        kinds.MODEL: model,
-        kinds.COST_CENTER: charge.cost_center,
-    }
-    return [Place(charge.workspace_id, kind.value, day, value) for kind, value in values.items()]
+    found = (
+        ("", ""),
+        ("agent", str(charge.agent_id)),
+        ("owner", str(charge.owner_id or "")),
+        ("tool", charge.tool),
+        ("session", f"{charge.agent_id}|{charge.session}"),
+        ("model", model),
+        ("cost_center", charge.cost_center),
+    )
+    return [Place(charge.workspace_id, dimension, day, value) for dimension, value in found]
 
 
 def count_new() -> int:
@@ -121,8 +143,8 @@ def count_some() -> int:
     first = Hold.objects.filter(UNCOUNTED).order_by("workspace_id").values_list("workspace_id", flat=True)[:1]
     for workspace in Workspace.objects.filter(pk__in=list(first)):
         with transaction.atomic():
-            waiting = Hold.objects.filter(UNCOUNTED, workspace=workspace).only(*COLUMNS)
-            charges = list(waiting.select_for_update(skip_locked=True)[:CHUNK])
+            waiting = Hold.objects.filter(UNCOUNTED, workspace=workspace)
+            charges = read(waiting.select_for_update(skip_locked=True)[:CHUNK])
             added, days = differences(charges, ZoneInfo(workspace.timezone))
             with connection.cursor() as cursor:
                 # In one order, so that two workers never wait for each other.

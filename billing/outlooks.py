@@ -26,8 +26,9 @@ class Outlook:
 
     @property
     def exceeds(self) -> bool:
-        """Whether the limit is expected not to last."""
-        return self.forecast is not None and self.forecast.expected > self.gauge.limit
+        """Whether the limit is there, and expected not to last."""
+        limit = self.gauge.limit
+        return self.forecast is not None and self.gauge.used <= limit < self.forecast.expected
 
     @property
     def told(self) -> str:

@@ -16,11 +16,11 @@ from django.db.models import Sum as Total
 
 from audit import log
 from billing.budgets import NANOS
-from billing.counting import COLUMNS, Place, Sum, differences
+from billing.counting import Place, Sum, differences, read
 from billing.models import UNCOUNTED, Hold, SpendDay
 from workspaces.models import Agent, User, Workspace
 
-UNCOUNTED_READ = 5_000  # charges that the worker has not counted; beyond, figures lag and say so
+UNCOUNTED_READ = 3_000  # charges that the worker has not counted; beyond, figures lag and say so
 TREND = 30  # days
 LINES = 20
 MOST_EXPORTED = 20_000  # lines of a file
@@ -121,10 +121,8 @@ def total(sums: Iterable[Sum]) -> Sum:
 
 def tail(workspace: Workspace, only: Only = Only()) -> Tail:
     """What the worker has not come to, up to UNCOUNTED_READ charges, in one query."""
-    rows = Hold.objects.filter(UNCOUNTED, of_charges(only), workspace=workspace).only(*COLUMNS)[
-        : UNCOUNTED_READ + 1
-    ]
-    charges = list(rows)
+    waiting = Hold.objects.filter(UNCOUNTED, of_charges(only), workspace=workspace)
+    charges = read(waiting[: UNCOUNTED_READ + 1])
     added, _ = differences(charges[:UNCOUNTED_READ], ZoneInfo(workspace.timezone))
     return Tail(added, len(charges) > UNCOUNTED_READ)
 
@@ -207,7 +205,7 @@ def lines(
     queries. ``unit``: ``nanos``, ``tokens`` or ``calls``."""
     here = SpendDay.objects.filter(workspace=workspace, dimension=dimension)
     now = here.filter(day__range=(span.first, span.last))
-    counted = now.values("value").annotate(amount=Total(unit), of=Total("calls")).filter(of__gt=0)
+    counted = now.filter(calls__gt=0).values("value").annotate(amount=Total(unit))
     wanted = dict.fromkeys(counted.order_by("-amount", "value").values_list("value", flat=True)[:most])
     fresh: dict[str, Sum] = defaultdict(Sum)
     for place, added in rest.added.items():

@@ -25,7 +25,7 @@ from workspaces.access.admin import actor_in
 from workspaces.access.pages import first_workspace, workspace_page
 from workspaces.models import Workspace
 
-PERIODS = {"today": "Today", "7": "7 days", "month": "This month", "30": "30 days", "90": "90 days"}
+PERIODS = {"today": "Today", "7": "7 days", "month": "This month", "30": "30 days"}
 UNITS = {"nanos": "US dollars", "tokens": "Tokens", "calls": "Calls"}
 STACKED = 5  # values that the chart tells apart
 LABELS = {each.value: each.label for each in BY}
