@@ -81,8 +81,9 @@ class BudgetSpec:
 
     def key(self, start: str, agent_id: int, session: str) -> str:
         """The account of this budget that a call counts against."""
-        key = f"{start}|{agent_id}|{session}" if self.scope == "session" else start
-        return f"{key}|r{self.generation}" if self.generation else key
+        # The reset stands before the session's name, which an agent chooses and may end as a reset does.
+        key = f"{start}|r{self.generation}" if self.generation else start
+        return f"{key}|{agent_id}|{session}" if self.scope == "session" else key
 
     def amount(self, amount: int) -> str:
         """An amount of this budget, for people: ``$0.02``, or ``1200 tokens``."""

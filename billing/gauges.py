@@ -158,11 +158,10 @@ def gauge(budget: Any, running: Sequence[Account], now: datetime, timezone: str)
 
 def session_gauges(budget: Budget, now: datetime, most: int = MOST) -> list[tuple[str, str, Gauge]]:
     """(session, its agent's name, how it stands) of the sessions that used most of a budget of each session."""
-    start = window_start(budget.window, now, budget.workspace.timezone)
-    end = f"|r{budget.generation}" if budget.generation else ""
-    rows = Account.objects.filter(budget=budget, key__startswith=f"{start}|", key__endswith=end)
+    start = key_of(window_start(budget.window, now, budget.workspace.timezone), budget.generation)
+    rows = Account.objects.filter(budget=budget, key__startswith=f"{start}|")
     accounts = list(rows.annotate(used=F("spent") + F("held")).order_by("-used", "pk")[:most])
-    parts = [account.key[len(start) + 1 : len(account.key) - len(end)].partition("|") for account in accounts]
+    parts = [account.key[len(start) + 1 :].partition("|") for account in accounts]
     whose = [int(agent) for agent, _, _ in parts if agent.isdecimal()]
     names = dict(Agent.objects.filter(workspace=budget.workspace, pk__in=whose).values_list("pk", "name"))
     return [

@@ -35,8 +35,10 @@ def move_holds(budget: Budget) -> int:
 
 
 def next_key(key: str, generation: int) -> str:
-    """The key of an account after its budget was reset: ``2026-11-01`` becomes ``2026-11-01|r1``."""
-    return f"{key.removesuffix(f'|r{generation - 1}') if generation > 1 else key}|r{generation}"
+    """The key of an account after its budget was reset: ``2026-11-01|7|run`` becomes ``2026-11-01|r1|7|run``."""
+    start, _, whose = key.partition("|")
+    whose = whose.removeprefix(f"r{generation - 1}").removeprefix("|") if generation > 1 else whose
+    return f"{start}|r{generation}|{whose}" if whose else f"{start}|r{generation}"
 
 
 def follow(budget: Budget, moved: Mapping[int, int]) -> None:

@@ -47,7 +47,7 @@ def reached(budget: BudgetSpec, spent: int, limit: int) -> int:
 def is_current(account: AccountState) -> bool:
     """Whether an account still counts: what is settled after a reset may belong to one from before it."""
     generation = account.budget.generation
-    return not generation or account.key.endswith(f"|r{generation}")
+    return not generation or account.key.split("|", 2)[1:2] == [f"r{generation}"]
 
 
 def warn(account: AccountState, share: int, outcome: str, entries: Writer) -> None:
@@ -87,9 +87,9 @@ def whose(account: AccountState) -> tuple[str, str]:
     """Public id of the agent and name of the session that an account belongs to; empty where it is everybody's."""
     agent, session = account.budget.agent_id, ""
     if account.budget.scope == Budget.Scope.SESSION:
-        _, owner, session = account.key.split("|", 2)
+        whose = account.key.partition("|")[2].removeprefix(f"r{account.budget.generation}|")
+        owner, _, session = whose.partition("|")
         agent = int(owner)
-        session = session.removesuffix(f"|r{account.budget.generation}")
     if agent is None:
         return "", ""
     return Agent.objects.values_list("public_id", flat=True).get(pk=agent), session

@@ -110,11 +110,9 @@ class Walk(RuleBasedStateMachine):
         found = set()
         for row in self.budgets:
             if row.tool in ("", call.tool):
-                key = starts[row.window] + (
-                    f"|{self.agent.pk}|{call.session}" if row.scope == "session" else ""
-                )
+                whose = f"|{self.agent.pk}|{call.session}" if row.scope == "session" else ""
                 resets = self.books.resets.get(row.pk, 0)
-                found.add((row.pk, f"{key}|r{resets}" if resets else key))
+                found.add((row.pk, starts[row.window] + (f"|r{resets}" if resets else "") + whose))
         return found
 
     @rule(step=st.sampled_from(STEPS), edge=st.booleans())
@@ -277,7 +275,8 @@ class Walk(RuleBasedStateMachine):
 
 
 def after_reset(key: str, generation: int) -> str:
-    return (key[: -len(f"|r{generation - 1}")] if generation > 1 else key) + f"|r{generation}"
+    start, *whose = key.split("|", 1 if generation == 1 else 2)
+    return "|".join([start, f"r{generation}", *(whose if generation == 1 else whose[1:])])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -232,6 +232,23 @@ def test_a_reset_leaves_what_is_settled_and_moves_what_is_in_flight(
     assert rows == {"": (0, 31), "r1": (0, 0), "r2": (0, 25)}
 
 
+def test_a_session_that_is_named_like_a_reset_of_another_keeps_its_own_account(
+    reporter: Bot, cast: Cast, sound: None
+) -> None:
+    budget = limits.set_budget(
+        cast.acme, agent=cast.report_bot, per_session=True, window="day", limit_amount=100 * CENT, actor=ACTOR
+    ).row
+    names = ["x", "x|r1", "x|r1|r2"]
+    decisions = [read(reporter, 10 * place, session=name) for place, name in enumerate(names, 1)]
+    for _ in range(2):
+        limits.reset(budget, actor=ACTOR, reason="A new start.")
+        assert soundness.examine(cast.acme).sound
+    for decision in decisions:
+        reporter.report(decision, status="succeeded")
+    spent = Account.objects.filter(budget=budget, spent__gt=0).values_list("spent", flat=True)
+    assert sorted(spent) == [10 * CENT, 20 * CENT, 30 * CENT]
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(["raise", "lower", "report"])))
 def test_a_budget_lowered_under_what_is_spent_leaves_nothing(
     reporter: Bot, cast: Cast, day: Budget, order: tuple[str, ...]
