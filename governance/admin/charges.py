@@ -153,8 +153,8 @@ class ChargeAdmin(ScopedAdmin):
     """Charges, newest first."""
 
     list_display = [
-        "decision_shown", "at", "agent", "tool_shown", "model_shown", "tokens", "held", "charged", "basis_shown",
-        "price_shown", "state_shown",
+        "decision_shown", "at", "agent", "tool_shown", "model_shown", "tokens", "held", "charged", "state_shown",
+        "basis_shown", "price_shown",
     ]  # fmt: skip
     list_select_related = ["agent"]
     list_filter = [
