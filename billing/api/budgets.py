@@ -231,6 +231,6 @@ class BudgetReset(BudgetRows):
     @extend_schema(request=ResetDocument, responses={200: BudgetDocument})
     def post(self, request: Request, slug: str, budget: str) -> Response:
         """Begin anew with nothing spent, in the window that runs; what calls in flight hold stays held."""
-        values = self.read(request, ResetDocument)
-        limits.reset(self.budget(), actor=self.actor, reason=values["reason"])
+        row = self.budget()
+        limits.reset(row, actor=self.actor, reason=self.read(request, ResetDocument)["reason"])
         return self.shown(self.budget())

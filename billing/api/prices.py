@@ -75,7 +75,9 @@ class Prices(WorkspaceView, CreateModelMixin, Listing):
 class QuoteQuery(Exact):
     """Of which model, and when."""
 
-    model = serializers.CharField(max_length=200)
+    model = serializers.CharField(
+        max_length=200, default="*", help_text="The ceiling alone, where it is left out."
+    )
     day = serializers.DateField(required=False, help_text="Today, where it is left out.")
 
 

@@ -16,7 +16,7 @@ from audit.models import Detail, Entry
 from governance import checks, containment, observed, snapshot
 from governance.observed import Call, Holdings
 from governance.requests import Caller, CheckRequest
-from tests.cast import Cast
+from tests.cast import REPEATING, Cast
 from workspaces import access, agents, allowances
 from workspaces.allowances import Need
 from workspaces.identifiers import key_digest
@@ -57,7 +57,9 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
 
 def newcomer(cast: Cast) -> tuple[Agent, Caller]:
     """An agent of olga's that was given nothing."""
-    bot = agents.create_agent(cast.acme, f"newcomer-{next(BORN)}", owner=cast.olga, actor="system")
+    bot = agents.create_agent(
+        cast.acme, f"newcomer-{next(BORN)}", owner=cast.olga, actor="system", loop_limits=REPEATING
+    )
     _, text = agents.create_key(bot, actor="system")
     return bot, Caller(cast.acme.log_id, bot.pk, text[4:12], key_digest(text))
 

@@ -274,6 +274,7 @@ PLAIN: dict[str, str] = {
     "code": "123456",
     "context": "{}",
     "cost_center": "",
+    "cost": "cost",
     "cost_usd": "0.01",
     "cursor": "",
     "daily_usd": "1",

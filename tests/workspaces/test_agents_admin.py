@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.cast import Cast, employ
+from tests.cast import REPEATING, Cast, employ
 from tests.portal import body_of, enter, latest, page, press, queries
 from workspaces import agents, callbacks
 from workspaces.models import Agent, AgentKey
@@ -171,7 +171,7 @@ def test_limits_of_loops_that_make_no_sense_are_told_why(cast: Cast) -> None:
         refused = press(client, "workspaces_agent_change", cast.report_bot.pk, **fields, loop_limits=written)
         assert told in refused
     cast.report_bot.refresh_from_db()
-    assert cast.report_bot.loop_limits == {}
+    assert cast.report_bot.loop_limits == REPEATING
 
 
 def test_what_the_noun_module_refuses_stands_at_its_field(cast: Cast) -> None:
