@@ -178,18 +178,27 @@ class Repricings(WorkspaceView, CreateModelMixin, Listing):
         return self.shown(row, created=True)
 
 
+class PreviewQuery(Exact):
+    """Which days; today, where they are left out."""
+
+    first_day = serializers.DateField(required=False)
+    last_day = serializers.DateField(required=False)
+
+
 class RepricingPreview(WorkspaceView):
     """What pricing anew would do."""
 
     permission = {"GET": VIEW}
     serializer_class = PreviewDocument
-    query_class = DaysDocument
+    query_class = PreviewQuery
 
-    @extend_schema(parameters=[DaysDocument])
+    @extend_schema(parameters=[PreviewQuery])
     def get(self, request: Request, slug: str) -> Response:
         """How many charges of these days would change, and by how much."""
         days = self.asked_for(request)
-        return self.shown(repricing.preview(self.workspace, days["first_day"], days["last_day"]))
+        today = timezone.now().astimezone(ZoneInfo(self.workspace.timezone)).date()
+        first, last = (days.get(name, today) for name in ("first_day", "last_day"))
+        return self.shown(repricing.preview(self.workspace, first, last))
 
 
 class BillColumns(Exact):
