@@ -137,7 +137,7 @@ class RepricingDocument(DaysDocument):
     created = serializers.DateTimeField(read_only=True)
 
 
-class DifferenceDocument(serializers.Serializer[Any]):
+class PriceDifference(serializers.Serializer[Any]):
     """What becomes of the charges of one model."""
 
     model = serializers.CharField()
@@ -156,10 +156,10 @@ class PreviewDocument(serializers.Serializer[Any]):
     after_usd = DollarsField(source="after")
     models = serializers.SerializerMethodField()
 
-    @extend_schema_field(DifferenceDocument(many=True))
+    @extend_schema_field(PriceDifference(many=True))
     def get_models(self, preview: repricing.Preview) -> Any:
         """Model by model."""
-        return DifferenceDocument(list(preview.models.values()), many=True).data
+        return PriceDifference(list(preview.models.values()), many=True).data
 
 
 class Repricings(WorkspaceView, CreateModelMixin, Listing):
