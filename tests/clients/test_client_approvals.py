@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from countersign import Countersign, Denied, Refused, current_decision
+from countersign import Approval, Countersign, Denied, Refused, current_decision
 
 from tests.faults.processes import GATE, PORTAL, ROOT, Installation
 
@@ -65,6 +65,23 @@ class People:
         return thread
 
 
+class Waiter(Countersign):
+    """An agent whose refund Rita edits once it waits, not before: else it would ask anew and wait for nobody."""
+
+    people: People
+    invoice = ""
+
+    def wait(
+        self, decision_or_approval_id: Any, timeout: float = 60.0, *, since: int | None = None
+    ) -> Approval:
+        """Have the call edited meanwhile."""
+        approval = decision_or_approval_id.approval.id
+        editing = self.people.meanwhile(approval, "edit", {"invoice": self.invoice, "amount": 120})
+        told = super().wait(decision_or_approval_id, timeout, since=since)
+        editing.join()
+        return told
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     made = Installation(tmp_path_factory.mktemp("client")).seed()
@@ -91,6 +108,13 @@ def bot(world: Installation, port: int) -> Countersign:
     return Countersign(f"http://127.0.0.1:{port}", world.key("support-bot"), timeout=20)
 
 
+@pytest.fixture
+def waiter(world: Installation, port: int, people: People) -> Waiter:
+    made = Waiter(f"http://127.0.0.1:{port}", world.key("support-bot"), timeout=20)
+    made.people = people
+    return made
+
+
 def pending(bot: Countersign, invoice: str) -> str:
     """A refund that waits for Rita."""
     decision = bot.check(REFUND, {"invoice": invoice, "amount": 500})
@@ -114,18 +138,18 @@ def test_a_question_ends_a_wait_that_knows_a_version(people: People, bot: Counte
     assert [each.status for each in bot.follow(approval)] == ["cancelled"]
 
 
-def test_a_guarded_function_makes_the_edited_call(people: People, bot: Countersign) -> None:
+def test_a_guarded_function_makes_the_edited_call(people: People, bot: Countersign, waiter: Waiter) -> None:
     made: list[tuple[str, float, str]] = []
 
-    @bot.guarded(REFUND, wait=60)
+    @waiter.guarded(REFUND, wait=60)
     def refund(invoice: str, amount: float) -> None:
         made.append((invoice, amount, current_decision().id))
 
-    @bot.guarded(REFUND, lambda order, euros: {"invoice": order, "amount": euros}, wait=60)
+    @waiter.guarded(REFUND, lambda order, euros: {"invoice": order, "amount": euros}, wait=60)
     def refund_order(order: str, euros: float) -> None:
         made.append((order, euros, current_decision().id))
 
-    @bot.guarded(
+    @waiter.guarded(
         REFUND,
         lambda order, euros: {"invoice": order, "amount": euros},
         wait=60,
@@ -138,24 +162,20 @@ def test_a_guarded_function_makes_the_edited_call(people: People, bot: Countersi
     people.do(approval, "edit", {"invoice": "edited", "amount": 120})
     assert bot.wait(approval).changes == [{"path": "/amount", "from": 500, "to": 120}]
     for number, function in enumerate((refund, refund_order, refund_back)):
-        approval = pending(bot, f"order-{number}")
-        editing = people.meanwhile(approval, "edit", {"invoice": f"order-{number}", "amount": 120})
+        waiter.invoice = f"order-{number}"
         if function is refund_order:
             with pytest.raises(Denied) as denied:
-                function(f"order-{number}", 500)
+                function(waiter.invoice, 500)
             assert denied.value.decision.code == "approval_edited"
         else:
-            function(f"order-{number}", 500)
-        editing.join()
+            function(waiter.invoice, 500)
     assert [(invoice, amount) for invoice, amount, _ in made] == [("order-0", 120), ("order-2", 120)]
 
 
-def test_check_and_wait_takes_an_edit_only_where_it_is_expected(people: People, bot: Countersign) -> None:
-    approval = pending(bot, "expected")
-    editing = people.meanwhile(approval, "edit", {"invoice": "expected", "amount": 120})
+def test_check_and_wait_takes_an_edit_only_where_it_is_expected(waiter: Waiter) -> None:
+    waiter.invoice = "expected"
     call = {"invoice": "expected", "amount": 500}
-    decision = bot.check_and_wait(REFUND, call, wait=60, accept_edits=True, call_id="expected-1")
-    editing.join()
+    decision = waiter.check_and_wait(REFUND, call, wait=60, accept_edits=True, call_id="expected-1")
     assert decision.allowed, decision.message()
     assert decision.arguments == {"invoice": "expected", "amount": 120}
 

@@ -199,7 +199,7 @@ class Installation:
         names = (
             "workspace_id, agent_id, decision, tool, action, risk, session, binding, lifts, requirements,"
             " on_behalf_of_id, epoch, status, created, expires_at, settled_at, used_by, entry_index, key, policy,"
-            " excluded, plan, version, round, asks"
+            " excluded, plan, version, round, asks, raises"
         )
         self.execute(
             f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {count})"
