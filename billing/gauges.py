@@ -37,12 +37,7 @@ class Gauge:
 
     @property
     def title(self) -> str:
-        """Whom or what it is for."""
-        budget = self.budget
-        each = ", each session" if budget.scope == Budget.Scope.SESSION else ""
-        whose = budget.agent.name if budget.agent else "Every agent" if each else "The whole workspace"
-        of = "".join(f", {name}" for name in (budget.tool, budget.model) if name)
-        return f"{whose}{each}{of}"
+        return title(self.budget)
 
     @property
     def window(self) -> str:
@@ -109,9 +104,17 @@ class Gauge:
         return f"{texts['spent']} spent and {texts['held']} held of {texts['limit']}{over}"
 
 
-def running_keys(workspace: Workspace, budgets: QuerySet[Budget], now: datetime) -> set[str]:
-    """Keys of the accounts that run now, over all windows and resets."""
-    starts = {window_start(window, now, workspace.timezone) for window in Budget.Window.values}
+def title(budget: Budget) -> str:
+    """Whom or what a budget is for."""
+    each = ", each session" if budget.scope == Budget.Scope.SESSION else ""
+    whose = budget.agent.name if budget.agent else "Every agent" if each else "The whole workspace"
+    of = "".join(f", {name}" for name in (budget.tool, budget.model) if name)
+    return f"{whose}{each}{of}"
+
+
+def running_keys(timezones: Iterable[str], budgets: QuerySet[Budget], now: datetime) -> set[str]:
+    """Keys of the accounts that run now, over all windows and resets; one query."""
+    starts = {window_start(window, now, zone) for zone in timezones for window in Budget.Window.values}
     generations = set(budgets.order_by().values_list("generation", flat=True).distinct())
     return {key_of(start, generation) for start in starts for generation in generations}
 
@@ -130,7 +133,7 @@ def of_agent(agent: Agent, now: datetime) -> list[Gauge]:
 def fullest(workspace: Workspace, now: datetime, most: int = MOST) -> list[Gauge]:
     """The budgets of which most is used, and those that nothing was used of where there is room: four queries."""
     budgets = Budget.objects.filter(workspace=workspace)
-    keys = running_keys(workspace, budgets, now)
+    keys = running_keys([workspace.timezone], budgets, now)
     used = (F("spent") + F("held")) * 1.0 / F("limit_amount")
     accounts = Account.objects.filter(key__in=keys, budget__workspace=workspace, limit_amount__gt=0)
     by_share = accounts.annotate(share=Cast(used, FloatField())).order_by("-share", "budget")
@@ -144,7 +147,7 @@ def gauges(
     workspace: Workspace, budgets: QuerySet[Budget], now: datetime, keys: Iterable[str] = ()
 ) -> list[Gauge]:
     """Each of these budgets with its running account, in their order."""
-    running = Account.objects.filter(key__in=keys or running_keys(workspace, budgets, now))
+    running = Account.objects.filter(key__in=keys or running_keys([workspace.timezone], budgets, now))
     rows = budgets.select_related("agent").prefetch_related(Prefetch("accounts", running, to_attr="running"))
     return [gauge(budget, budget.running, now, workspace.timezone) for budget in rows]
 

@@ -72,7 +72,8 @@ class Budget(models.Model):
     def __str__(self) -> str:
         of = "".join(f" of {name}" for name in (self.tool, self.model) if name)
         tokens = " in tokens" if self.unit == self.Unit.TOKENS else ""
-        return f"{self.get_scope_display()} per {self.window}{of}{tokens}"
+        window = "for ever" if self.window == self.Window.EVER else f"per {self.window}"
+        return f"{self.get_scope_display()} {window}{of}{tokens}"
 
 
 class Account(models.Model):

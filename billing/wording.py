@@ -1,7 +1,7 @@
 """A budget in one sentence for people."""
 
-from billing.budgets import dollars
 from billing.models import Budget
+from billing.spending import spoken
 
 PERIODS = {
     Budget.Window.DAY: "a day",
@@ -24,7 +24,7 @@ def told(budget: Budget) -> str:
     if budget.scope == Budget.Scope.SESSION:
         who = f"Each session of {name or 'any agent'}"
     tokens = budget.unit == Budget.Unit.TOKENS
-    amount = f"use {budget.limit_amount:,} tokens" if tokens else f"spend ${dollars(budget.limit_amount)}"
+    amount = f"use {budget.limit_amount:,} tokens" if tokens else f"spend {spoken(budget.limit_amount)}"
     on = [f"the tool {budget.tool}"] if budget.tool else []
     on += [f"the model {budget.model}"] if budget.model else []
     what = f" on {' and '.join(on)}" if on else ""

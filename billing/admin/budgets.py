@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import F, FloatField, OuterRef, Prefetch, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Greatest
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
@@ -17,11 +19,23 @@ from billing.admin.budget_form import WHEN_SHORT, BudgetForm, ResetForm
 from billing.gauges import Gauge, gauge, running_keys, session_gauges
 from billing.models import Account, Budget
 from billing.wording import told
-from workspaces.access import workspaces_for
+from workspaces.access import may, workspaces_for
 from workspaces.access.admin import ScopedAdmin, act, actor_in, filled
 
 WHOSE = ["workspace", "scope", "agent", "window", "tool", "model", "unit"]
+# What a budget that there is says instead of an empty field.
+SHOWN = {"agent": "agent_shown", "tool": "tool_shown", "model": "model_shown"}
 EDGE = ["hard", "when_short", "downgrade_to", "warnings"]
+
+
+def spending_of(budget: Any) -> str:
+    """Where it is told what was spent on what a budget counts, or on the first thing that narrows it."""
+    query = {}
+    if budget.agent:
+        query = {"of": budget.agent.public_id}
+    elif named := budget.tool or budget.model:
+        query = {"by": "tool" if budget.tool else "model", "of": named}
+    return reverse("spend", args=[budget.workspace.slug]) + (f"?{urlencode(query)}" if query else "")
 
 
 @admin.register(Budget)
@@ -41,9 +55,8 @@ class BudgetAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         now, rows = timezone.now(), super().get_queryset(request)
-        zones: dict[str, Any] = {place.timezone: place for place in workspaces_for(request.user)}
-        keys = {key for place in zones.values() for key in running_keys(place, rows, now)}
-        running = Account.objects.filter(key__in=keys)
+        zones = set(workspaces_for(request.user).values_list("timezone", flat=True))
+        running = Account.objects.filter(key__in=running_keys(zones, rows, now))
         used = running.filter(budget=OuterRef("pk")).order_by("-pk").annotate(
             used=Cast(F("spent") + F("held"), FloatField()) / Greatest(F("limit_amount"), Value(1))
         )  # fmt: skip
@@ -58,12 +71,9 @@ class BudgetAdmin(ScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         limit = ["limit_usd", "limit_tokens"] if obj is None else [f"limit_{obj.unit}"]
-        whose = (
-            "For whom, and on what",
-            {"fields": [name for name in WHOSE if name not in ("unit", "window")]},
-        )
+        whose = [name for name in WHOSE if name not in ("unit", "window")]
         return [
-            whose,
+            ("For whom, and on what", {"fields": whose if obj is None else [SHOWN.get(n, n) for n in whose]}),
             ("How much", {"fields": ["unit", *limit, "window"]}),
             ("At the edge", {"fields": EDGE}),
         ]
@@ -72,7 +82,7 @@ class BudgetAdmin(ScopedAdmin):
         return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return WHOSE if obj else []
+        return [SHOWN.get(name, name) for name in WHOSE] if obj else []
 
     def gauge(self, budget: Any) -> Gauge:
         """How a budget stands now. Accounts of single sessions are not summed up."""
@@ -81,7 +91,7 @@ class BudgetAdmin(ScopedAdmin):
     def of_window(self, budget: Any, name: str) -> str:
         """An amount of the running window; a budget of each session has none of its own."""
         found = self.gauge(budget)
-        return "per session" if found.per_session else found.texts[name]
+        return "–" if found.per_session else found.texts[name]
 
     @display(description="For", ordering="scope")
     def whom(self, budget: Any) -> str:
@@ -124,6 +134,23 @@ class BudgetAdmin(ScopedAdmin):
     def edge(self, budget: Budget) -> str:
         return WHEN_SHORT[Budget.WhenShort(budget.when_short)].split(":")[0] if budget.hard else "Warns only"
 
+    @display(description="Agent")
+    def agent_shown(self, budget: Any) -> str:
+        if budget.agent is None:
+            return "every agent"
+        page = reverse("admin:workspaces_agent_change", args=[budget.agent_id])
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', page, budget.agent
+        )
+
+    @display(description="Tool")
+    def tool_shown(self, budget: Any) -> str:
+        return budget.tool or "every tool"
+
+    @display(description="Model")
+    def model_shown(self, budget: Any) -> str:
+        return budget.model or "every model"
+
     @display(description="Warn at")
     def warnings(self, budget: Budget) -> str:
         return ", ".join(f"{percent} %" for percent in budget.warn_at) or "never"
@@ -140,7 +167,14 @@ class BudgetAdmin(ScopedAdmin):
         found = self.gauge(obj)
         sessions = session_gauges(obj, timezone.now()) if found.per_session else []
         may_manage = self.allows(request, "manage_budgets", obj)
-        return {"gauge": found, "sessions": sessions, "told": told(obj), "may_manage": may_manage}
+        return {
+            "gauge": found,
+            "sessions": sessions,
+            "told": told(obj),
+            "may_manage": may_manage,
+            "may_read_log": may(request.user, "view_log", obj.workspace),
+            "spending": spending_of(obj),
+        }
 
     @act("reset")
     def reset(self, request: HttpRequest, obj: Budget) -> None:

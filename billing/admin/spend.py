@@ -27,6 +27,7 @@ from workspaces.models import Workspace
 
 PERIODS = {"today": "Today", "7": "7 days", "month": "This month", "30": "30 days"}
 UNITS = {"nanos": "US dollars", "tokens": "Tokens", "calls": "Calls"}
+RANKED = {"nanos": "what they cost", "tokens": "tokens", "calls": "calls"}
 STACKED = 5  # values that the chart tells apart
 LABELS = {each.value: each.label for each in BY}
 
@@ -134,7 +135,7 @@ def told(workspace: Workspace, asked: Asked) -> dict[str, Any]:
         "lines": [(line, share(getattr(line.now, asked.unit), whole)) for line in lines],
         "others": others(listed, whole, asked.unit),
         "label": LABELS[asked.by],
-        "unit": UNITS[asked.unit],
+        "unit_words": RANKED[asked.unit],
         "by": [(text, asked.but(by=key, of=""), key == asked.by) for key, text in LABELS.items()],
         "periods": [(text, asked.but(period=key), key == asked.period) for key, text in PERIODS.items()],
         "units": [(text, asked.but(unit=key), key == asked.unit) for key, text in UNITS.items()],
@@ -172,7 +173,7 @@ def tiles(figures: Figures) -> list[tuple[str, str, str]]:
         (
             "This month",
             spending.spoken(month),
-            compared(month, figures.month_before.nanos, "by this day of the month before"),
+            compared(month, figures.month_before.nanos, "by the same day last month"),
         ),
         (
             f"{days} days",
@@ -180,7 +181,11 @@ def tiles(figures: Figures) -> list[tuple[str, str, str]]:
             compared(recent.nanos, figures.recent_before.nanos, f"in the {days} before"),
         ),
         ("Held now", spending.spoken(nanos), f"by {calls:,} call{'' if calls == 1 else 's'} in flight"),
-        ("Tokens", f"{recent.tokens:,}", f"in {recent.calls:,} calls of {days} days"),
+        (
+            f"Tokens, {days} days",
+            f"{recent.tokens:,}",
+            f"in {recent.calls:,} call{'' if recent.calls == 1 else 's'}",
+        ),
     ]
 
 

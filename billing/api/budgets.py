@@ -142,7 +142,7 @@ class BudgetRows(WorkspaceView):
 
     def get_queryset(self) -> QuerySet[Budget]:
         rows = Budget.objects.filter(workspace=self.workspace).select_related("workspace", "agent")
-        keys = running_keys(self.workspace, rows, timezone.now())
+        keys = running_keys([self.workspace.timezone], rows, timezone.now())
         return rows.prefetch_related(
             Prefetch("accounts", Account.objects.filter(key__in=keys), to_attr="running")
         )

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from django.db.models import Count, F, Max, Model, Q, QuerySet
+from django.db.models import Count, F, FloatField, Max, Model, Q, QuerySet
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from audit.models import Head
-from billing.budgets import dollars, window_start
+from billing import gauges
 from billing.models import Account, Budget
 from governance import containment, leavers, reviewers, undelivered
 from governance.admin.standing import BADGES
@@ -233,40 +234,22 @@ def end(row: Any) -> datetime:
     return row.expires_at
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """A budget whose running window is nearly used up: percent of the limit, dollars left."""
-
-    budget: Budget
-    percent: int
-    left: str
-
-
 def spending(person: User, workspaces: Workspaces, now: datetime) -> Concern:
     """Budgets of which most is spent or held in the window that runs. Those of single sessions are left out."""
     concern = Concern(
-        "spending", "Budgets near their end", ("manage_budgets",), f"No budget is over {NEAR} %."
+        "spending", "Budgets near their limit", ("manage_budgets",), f"No budget is over {NEAR} %."
     )
-    starts = {
-        window_start(window, now, zone)
-        for zone in {workspace.timezone for workspace in workspaces}
-        for window in Budget.Window.values
-    }
-    used = F("spent") + F("held")
-    near = (
-        Account.objects.filter(key__in=starts, budget__workspace__in=workspaces, budget__limit_amount__gt=0)
-        .exclude(budget__scope=Budget.Scope.SESSION)
-        .annotate(used=used)
-        .filter(used__gte=F("budget__limit_amount") / 100 * NEAR)
-        .select_related("budget__workspace", "budget__agent")
-    )
-    for account in near.order_by("-used")[: SHOWN * 4]:
-        budget = account.budget
-        if account.key == window_start(budget.window, now, budget.workspace.timezone):
-            left = max(0, budget.limit_amount - account.used)
-            percent = account.used * 100 // budget.limit_amount
-            concern.rows.append(Spending(budget, percent, dollars(left)))
-    concern.rows = sorted(concern.rows, key=lambda each: -each.percent)[:SHOWN]
+    budgets = Budget.objects.filter(workspace__in=workspaces).exclude(scope=Budget.Scope.SESSION)
+    keys = gauges.running_keys({each.timezone for each in workspaces}, budgets, now)
+    used = Cast(F("spent") + F("held"), FloatField()) / F("limit_amount")
+    near = Account.objects.filter(key__in=keys, budget__in=budgets, limit_amount__gt=0)
+    rows = near.annotate(share=used).filter(share__gte=NEAR / 100)
+    for account in rows.select_related("budget__workspace", "budget__agent").order_by("-share")[: SHOWN * 4]:
+        gauge = gauges.gauge(account.budget, [account], now, account.budget.workspace.timezone)
+        if gauge.used:  # otherwise the account is of a window that ended, or of before a reset
+            concern.rows.append(gauge)
+    concern.rows = concern.rows[:SHOWN]
+    concern.urgent = any(gauge.budget.hard for gauge in concern.rows)
     return concern
 
 

@@ -4,12 +4,14 @@ here; the decision that a charge belongs to is one click away."""
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -17,15 +19,16 @@ from audit.admin.entries import SPANS
 from audit.admin.pages import PortalAdmin, display
 from billing import spending
 from billing.budgets import dollars
-from billing.models import Hold
+from billing.gauges import title
+from billing.models import Budget, Hold
 from governance.models import Decision, DecisionRecord
 from governance.presentation import visible
 from governance.templatetags.portal import moment
-from workspaces.access import workspaces_for
+from workspaces.access import may, workspaces_for
 from workspaces.access.admin import ScopedAdmin
 from workspaces.models import Agent
 
-TOLD = 8  # characters of a decision's id
+TOLD = 6  # characters of a decision's id
 SHOWN_AGENTS = 100  # in the filter; others are reached from their page
 STATES = {"held": "info", "settled": "success", "assumed": "warning", "released": "default"}
 BASES = {
@@ -153,8 +156,8 @@ class ChargeAdmin(ScopedAdmin):
     """Charges, newest first."""
 
     list_display = [
-        "decision_shown", "at", "agent", "tool_shown", "model_shown", "tokens", "held", "charged", "state_shown",
-        "basis_shown", "price_shown",
+        "decision_shown", "at", "agent", "tool_shown", "tokens", "held", "charged", "state_shown",
+        "basis_shown",
     ]  # fmt: skip
     list_select_related = ["agent"]
     list_filter = [
@@ -181,13 +184,9 @@ class ChargeAdmin(ScopedAdmin):
     def at(self, charge: Hold) -> str:
         return format_html('<span class="whitespace-nowrap">{}</span>', moment(charge.created))
 
-    @display(description="Tool")
+    @display(description="Tool, model")
     def tool_shown(self, charge: Hold) -> str:
-        return visible(charge.tool) or "–"
-
-    @display(description="Model")
-    def model_shown(self, charge: Hold) -> str:
-        return visible(charge.model) or "–"
+        return below(visible(charge.tool) or "–", visible(charge.model))
 
     @display(description="Tokens")
     def tokens(self, charge: Hold) -> str:
@@ -204,14 +203,10 @@ class ChargeAdmin(ScopedAdmin):
             return "in flight" if charge.state == Hold.State.HELD else "not known"
         return spending.spoken(charge.charged_nanos)
 
-    @display(description="Basis")
+    @display(description="Rests on")
     def basis_shown(self, charge: Hold) -> str:
-        return charge.basis or "–"
-
-    @display(description="Price")
-    def price_shown(self, charge: Hold) -> str:
-        """The price's version."""
-        return charge.price or "–"
+        """The basis, and the version of the price if there is one."""
+        return below(charge.basis or "–", charge.price)
 
     @display(description="State", label=STATES)
     def state_shown(self, charge: Hold) -> str:
@@ -235,10 +230,29 @@ class ChargeAdmin(ScopedAdmin):
             "charged_usd": None if charge.charged_nanos is None else dollars(charge.charged_nanos),
             "usage": sorted((charge.usage or {}).items()),
             "entry": entry_of(charge),
+            "budgets": [(row, title(row)) for row in counted_in(charge)],
+            "logged": logged(charge) if may(request.user, "view_log", charge.workspace) else "",
         }
         response = TemplateResponse(request, "admin/portal/charge.html", context)
         response["Cache-Control"] = "no-store, private"
         return response
+
+
+def below(text: str, more: str) -> str:
+    """Two lines of a cell; one where there is no more."""
+    return format_html('{}<span class="portal-below-it">{}</span>', text, more) if more else text
+
+
+def counted_in(charge: Hold) -> list[Budget]:
+    """The budgets that a charge counts against, of those that are still there."""
+    rows = Budget.objects.filter(accounts__in=charge.accounts).select_related("agent")
+    return list(rows.distinct().order_by("scope", "pk"))
+
+
+def logged(charge: Hold) -> str:
+    """Where the log tells everything about the call, from its decision on."""
+    query = urlencode({"workspace": charge.workspace.slug, "call": charge.decision})
+    return f"{reverse('admin:audit_entry_changelist')}?{query}"
 
 
 def entry_of(charge: Hold) -> int | None:

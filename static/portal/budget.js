@@ -29,9 +29,10 @@ document.addEventListener("DOMContentLoaded", () => {
     let who = scope === "agent" ? agent || "The agent" : "The whole workspace";
     if (scope === "session") who = `Each session of ${agent || "any agent"}`;
     const tokens = value("unit", "usd") === "tokens";
-    const limit = tokens ? Number(value("limit_tokens")) : value("limit_usd");
-    if (!limit && limit !== 0) return "";
-    const amount = tokens ? `use ${limit.toLocaleString("en-US")} tokens` : `spend $${limit}`;
+    const text = value(tokens ? "limit_tokens" : "limit_usd"), limit = Number(text);
+    if (!text || !Number.isFinite(limit)) return "";
+    const dollars = { style: "currency", currency: "USD", maximumFractionDigits: 9 };
+    const amount = tokens ? `use ${limit.toLocaleString("en-US")} tokens` : `spend ${limit.toLocaleString("en-US", dollars)}`;
     const on = [value("tool") && `the tool ${value("tool")}`, value("model") && `the model ${value("model")}`].filter(Boolean);
     const what = on.length ? ` on ${on.join(" and ")}` : "";
     let edge = EDGES[value("when_short", "wait")] ?? `a call that does not fit is offered ${value("downgrade_to") || "the cheaper model"}`;

@@ -52,6 +52,23 @@ def test_an_empty_page_says_what_to_do(cast: Cast) -> None:
     assert reverse("admin:billing_budget_add") not in spend(enter(cast.otto))
 
 
+def test_what_says_that_nothing_was_spent_goes_with_the_first_charge(cast: Cast) -> None:
+    browser, address = enter(cast.otto), reverse("spend_part", args=["acme"])
+    assert "Nothing was spent yet" in browser.get(address).content.decode()
+    held(cast.report_bot, 1)
+    assert '<div id="spend-empty"></div>' in browser.get(address).content.decode()
+
+
+def test_what_is_not_listed_stands_below_its_own_unit(cast: Cast) -> None:
+    for number in range(21):
+        spent(cast, 1, tool=f"tool-{number:02}", charged_tokens=1000)
+    browser = enter(cast.otto)
+    assert 'data-label="Spent:">$0.01</td>' in spend(browser, by="tool").partition("<tfoot>")[2]
+    others = spend(browser, by="tool", unit="tokens").partition("<tfoot>")[2]
+    assert 'data-label="Tokens:">1,000</td>' in others
+    assert 'data-label="Spent:"' not in others
+
+
 def test_figures_and_who_spent_them(cast: Cast) -> None:
     spent(cast, 250, tool="mail.send")
     charge(cast.report_bot, 100, at=timezone.now() - timedelta(days=1))
@@ -76,7 +93,8 @@ def test_one_value_alone_and_nonsense_in_the_address(cast: Cast) -> None:
 def test_a_price_that_is_not_known_is_told(cast: Cast) -> None:
     charge(cast.report_bot, None, at=timezone.now(), model="mystery")
     text = spend(enter(cast.otto), by="model", unit="calls")
-    assert "1 call of the last 30 days has" in " ".join(text.split())
+    assert "1 call</a> of the last 30 days has" in " ".join(text.split())
+    assert f"{reverse('admin:billing_hold_changelist')}?workspace=acme&amp;state=unpriced" in text
     assert "1 unknown" in text
 
 
@@ -186,6 +204,16 @@ def test_charges_are_listed_filtered_and_found_by_their_decision(cast: Cast) -> 
     charged = page(browser, "billing_hold_change", first.pk)
     for told in ("list:2026-11", "$2.50 charged", "tokens at the model’s price", first.decision):
         assert told in charged
+
+
+def test_a_charge_names_its_budgets_and_leads_into_the_log(cast: Cast) -> None:
+    mine = account(a_budget(cast, agent=cast.report_bot, tool="files.read"))
+    row = spent(cast, 1, accounts=[mine.pk])
+    charged = page(enter(cast.rita), "billing_hold_change", row.pk)
+    assert "report-bot, files.read" in charged
+    assert reverse("admin:billing_budget_change", args=[mine.budget_id]) in charged
+    assert f"call={row.decision}" in charged
+    assert f"call={row.decision}" not in page(enter(cast.otto), "billing_hold_change", row.pk)
 
 
 def test_nobody_changes_a_charge(cast: Cast) -> None:

@@ -92,6 +92,27 @@ def test_everything_that_needs_attention_is_listed_and_what_one_can_act_on_first
     assert "Waiting for you" in page(enter(cast.rita), "index")
 
 
+def test_a_budget_near_its_limit_is_told_in_its_unit_and_as_it_stands_now(cast: Cast) -> None:
+    today = window_start("day", timezone.now(), cast.acme.timezone)
+    tokens = limits.set_budget(
+        cast.acme, agent=cast.report_bot, window="day", unit="tokens", limit_amount=2_000_000, actor="system"
+    ).row
+    Account.objects.create(budget=tokens, key=today, limit_amount=2_000_000, spent=1_875_000)
+    raised = limits.set_budget(cast.acme, window="day", limit_amount=10**9, actor="system").row
+    account = Account.objects.create(
+        budget=raised, key=today, limit_amount=2 * 10**9, raised=10**9, spent=10**9
+    )
+    shown = page(enter(cast.olga), "index").partition('id="desk-spending"')[2]
+    assert "125,000 tokens" in shown
+    assert "The whole workspace" not in shown.partition("</section>")[0]
+    assert reverse("spend", args=["acme"]) in shown
+    Account.objects.filter(pk=account.pk).update(spent=19 * 10**8)
+    assert "The whole workspace" in page(enter(cast.olga), "index")
+    limits.reset(raised, actor="system", reason="A wrong price.")
+    limits.reset(tokens, actor="system", reason="A wrong price.")
+    assert "desk-spending" not in page(enter(cast.olga), "index")
+
+
 def test_an_observed_agent_is_red_on_the_desk(cast: Cast) -> None:
     people.set_roles(cast.acme, cast.rita, roles=["owner"], actor="system")
     containment.set_standing(cast.report_bot, "observe", reason="New", actor="cli:test", person=None)
