@@ -58,6 +58,10 @@ class Difference:
     before: int = 0
     after: int = 0
 
+    @property
+    def change(self) -> int:
+        return self.after - self.before
+
 
 @dataclass(slots=True)
 class Preview:
@@ -78,6 +82,10 @@ class Preview:
     @property
     def after(self) -> int:
         return sum(each.after for each in self.models.values())
+
+    @property
+    def change(self) -> int:
+        return self.after - self.before
 
 
 def preview(workspace: Workspace, first: date, last: date) -> Preview:

@@ -26,12 +26,17 @@ SHOWN_LINES = 500
 LABELS = {
     "date": "Day",
     "model": "Model",
-    "input": "Tokens read",
-    "output": "Tokens written",
+    "input": "Input tokens",
+    "output": "Output tokens",
     "cost": "Cost",
     "currency": "Currency",
 }
-COLORS = {"agrees": "success", "more was billed": "danger", "calls of unknown price": "warning"}
+COLORS = {
+    "agrees": "success",
+    "more was billed": "danger",
+    "unknown here": "danger",
+    "calls of unknown price": "warning",
+}
 
 
 class BillForm(forms.Form):

@@ -28,11 +28,11 @@ MANAGE = "manage_budgets"
 EARLIER = 100  # rows of the history that are shown
 SHOWN_RUNS = 10
 RATES = {
-    "input": "Read, a million tokens",
-    "output": "Written, a million tokens",
-    "cache_read": "Read from the cache, a million tokens",
-    "cache_write": "Written to the cache, a million tokens",
-    "call": "A call, besides its tokens",
+    "input": "Input, per million tokens",
+    "output": "Output, per million tokens",
+    "cache_read": "Cache read, per million tokens",
+    "cache_write": "Cache write, per million tokens",
+    "call": "Per call, besides its tokens",
 }
 
 overview = first_workspace("prices")
@@ -47,9 +47,7 @@ class PriceForm(forms.Form):
         help_text="As agents name it, such as gpt-4o; * is the ceiling for whatever has no other price.",
     )
     starts = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    note = forms.CharField(
-        max_length=200, required=False, label="Where it stands", help_text="Such as the contract."
-    )
+    note = forms.CharField(max_length=200, required=False, label="Source, such as the contract")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -215,7 +213,7 @@ def dressed(row: Price) -> tuple[Price, list[tuple[str, str]]]:
 
 def amounts(rates: Sequence[int | None]) -> list[tuple[str, str]]:
     """(what, US dollars or empty) of each rate."""
-    labels = ("read", "written", "cache read", "cache written", "a call")
+    labels = ("input", "output", "cache read", "cache write", "a call")
     return [
         (label, "" if rate is None else f"${dollars(rate)}")
         for label, rate in zip(labels, rates, strict=True)
