@@ -1,4 +1,4 @@
-"""The Spend page in Chromium: bars move when calls are allowed and settled, for everybody to read."""
+"""Spending in Chromium: bars move when calls are allowed and settled, for everybody to read; and a bill is uploaded."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -53,12 +53,12 @@ def cast(transactional_db: None) -> Cast:
     return cast
 
 
-def open_spend(browser: Browser, url: str, cast: Cast) -> Page:
+def open_spend(browser: Browser, url: str, cast: Cast, name: str = "spend") -> Page:
     context = browser.new_context(viewport=DESK)
     session = enter(cast.olga).cookies["sessionid"].value
     context.add_cookies([{"name": "sessionid", "value": session, "url": url}])
     page = context.new_page()
-    page.goto(url + reverse("spend", args=["acme"]))
+    page.goto(url + reverse(name, args=["acme"]))
     return page
 
 
@@ -76,6 +76,16 @@ def test_bars_move_when_calls_are_allowed_and_settled(
     expect(bar).to_have_accessible_name("$0.55 spent and $0.00 held of $1.00")
     expect(page.locator("#spend-tiles")).to_contain_text("$0.55")
     expect(page.locator("#spend-chart")).to_be_visible()
+
+
+def test_a_bill_is_chosen_and_compared(cast: Cast, live_server: Any, browser: Browser) -> None:
+    page = open_spend(browser, live_server.url, cast, "bills")
+    bill = {"name": "bill.csv", "mimeType": "text/csv", "buffer": b"date,model,cost\n2026-11-01,large,0.30\n"}
+    page.get_by_label("The bill (CSV)").set_input_files(bill)  # type: ignore[arg-type]
+    expect(page.get_by_label("Time zone of its days")).to_have_value("UTC")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("The bill is compared with what was charged.")).to_be_visible()
+    assert flaws(page) == []
 
 
 @pytest.mark.parametrize("query", ["", "?by=session&period=7&unit=tokens", "?by=model&of=large"])
