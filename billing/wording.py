@@ -31,6 +31,6 @@ def told(budget: Budget) -> str:
     edge = EDGES[Budget.WhenShort(budget.when_short)].format(model=budget.downgrade_to)
     if not budget.hard:
         edge = "above that nothing is refused"
-    shares = " and ".join(f"{percent}\u00a0%" for percent in budget.warn_at)
+    shares = " and ".join(f"{percent} %" for percent in budget.warn_at)
     warned = f" Warnings are sent at {shares}." if shares else ""
     return f"{who} may {amount} {PERIODS[Budget.Window(budget.window)]}{what}; {edge}.{warned}"

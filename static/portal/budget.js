@@ -37,7 +37,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const what = on.length ? ` on ${on.join(" and ")}` : "";
     let edge = EDGES[value("when_short", "wait")] ?? `a call that does not fit is offered ${value("downgrade_to") || "the cheaper model"}`;
     if (value("hard", "yes") === "no") edge = "above that nothing is refused";
-    const shares = value("warnings").split(",").map((text) => text.trim()).filter(Boolean).map((text) => `${text}\u00a0%`).join(" and ");
+    const shares = value("warnings").split(",").map((text) => text.trim()).filter(Boolean).map((text) => `${text} %`).join(" and ");
     return `${who} may ${amount} ${PERIODS[value("window", "month")] ?? ""}${what}; ${edge}.${shares ? ` Warnings are sent at ${shares}.` : ""}`;
   }
 

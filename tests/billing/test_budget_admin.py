@@ -94,7 +94,7 @@ def test_a_budget_in_tokens_that_only_warns_is_set_and_told(cast: Cast) -> None:
     assert (
         "Each session of report-bot may use 70,000 tokens in all on the model big; above that nothing" in told
     )
-    assert "Warnings are sent at 80\u00a0%." in told
+    assert "Warnings are sent at 80 %." in told
     assert "No session used anything" in told
     key = f"ever|{cast.report_bot.pk}|run-1"
     Account.objects.create(budget=budget, key=key, limit_amount=70_000, spent=60_000, held=5_000)
