@@ -72,10 +72,11 @@ class BudgetAdmin(ScopedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         limit = ["limit_usd", "limit_tokens"] if obj is None else [f"limit_{obj.unit}"]
         whose = [name for name in WHOSE if name not in ("unit", "window")]
+        may_change = obj is None or self.has_change_permission(request, obj)
         return [
             ("For whom, and on what", {"fields": whose if obj is None else [SHOWN.get(n, n) for n in whose]}),
             ("How much", {"fields": ["unit", *limit, "window"]}),
-            ("At the edge", {"fields": EDGE}),
+            ("At the edge", {"fields": EDGE if may_change else ["edge", "warnings"]}),
         ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

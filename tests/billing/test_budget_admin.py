@@ -1,5 +1,7 @@
 """The pages of budgets."""
 
+from typing import Any
+
 from django.utils import timezone
 
 from billing import limits
@@ -102,6 +104,22 @@ def test_a_budget_in_tokens_that_only_warns_is_set_and_told(cast: Cast) -> None:
     assert all(
         each in told for each in ("run-1", "60,000 tokens spent, 5,000 tokens held", "5,000 tokens left")
     )
+
+
+def test_who_may_only_look_reads_words_and_no_empty_fields(cast: Cast) -> None:
+    terms: dict[str, Any] = {
+        "window": "ever",
+        "limit_amount": 1500 * 10**9,
+        "when_short": "ask",
+        "actor": "system",
+    }
+    budget = limits.set_budget(cast.acme, per_session=True, **terms).row
+    told = page(enter(cast.otto), "billing_budget_change", budget.pk)
+    for words in ("$1,500.00", "every agent", "every tool", "every model", "Each session for ever", "Ask"):
+        assert words in told
+    assert "Downgrade to" not in told
+    assert "What was spent on this" in told
+    assert "Downgrade: a call" in page(enter(cast.olga), "billing_budget_change", budget.pk)
 
 
 def test_a_budget_is_reset_with_a_reason_that_is_meant(cast: Cast) -> None:
