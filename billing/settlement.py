@@ -113,17 +113,19 @@ class Settlements:
             self.by_key[row.pk] = state
 
     def settle(self, allowed: Allowed, said: Spending) -> Hold | None:
-        """Charge a call. What it really cost raises the charge always, and lowers it only where the tool is trusted.
-        Settling again corrects the earlier charge. A call without a hold is charged where something is said to have
-        been spent; None where nothing was held and nothing spent. Raises TooMuch, with nothing changed."""
+        """Charge a call. What it really cost raises what is held or charged of it always, and lowers that only where
+        the tool is trusted. A call without a hold is charged where something is said to have been spent; None where
+        nothing was held and nothing spent. Raises TooMuch, with nothing changed."""
         hold = self.holds.get(allowed.decision)
         real = self.real(allowed, said, hold)
         if hold is None and not real.nanos and not said.tokens:
             return None
         accounts = self.accounts(allowed, said, hold)
         hold = hold or self.begin(allowed, said)
-        nanos = charge(hold.held_nanos, real.nanos, said, allowed)
-        tokens = charge(hold.held_tokens, said.tokens, said, allowed)
+        # Not what was held once: a call may be assumed, and its charge raised by a report, or priced anew, since.
+        stands = standing(hold)
+        nanos = charge(stands[0], real.nanos, said, allowed)
+        tokens = charge(stands[1], said.tokens, said, allowed)
         never = allowed.trusted and not said.started and not nanos and not tokens
         unknown = real.nanos is None and is_unknown(hold) and not never
         state = State.RELEASED if never else State.SETTLED
@@ -280,13 +282,13 @@ def column(hold: Hold, name: str) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def charge(held: int, real: int | None, said: Spending, allowed: Allowed) -> int:
-    """What a call is charged, of what was held and what is known of its real amount."""
+def charge(stands: int, real: int | None, said: Spending, allowed: Allowed) -> int:
+    """What a call is charged, of what it comes to as it stands and what is known of its real amount."""
     if not allowed.trusted:
-        return max(held, real or 0)
+        return max(stands, real or 0)
     if real is not None:
         return real
-    return held if said.started else 0
+    return stands if said.started else 0
 
 
 def is_unknown(hold: Hold) -> bool:

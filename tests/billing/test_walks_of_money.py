@@ -188,11 +188,11 @@ class Walk(RuleBasedStateMachine):
             known.held, known.charged = (known.held, most) if known.charged else (most, None)
             return
         charged = []
-        for held, amount in zip(known.held, real, strict=True):
+        for stands, amount in zip(known.charged or known.held, real, strict=True):
             if not known.allowed.trusted:
-                charged.append(max(held, amount or 0))
+                charged.append(max(stands, amount or 0))
             else:
-                charged.append(amount if amount is not None else 0 if kind == "skip" else held)
+                charged.append(amount if amount is not None else 0 if kind == "skip" else stands)
         known.charged, known.final = (charged[0], charged[1]), True
 
     @rule(which=WHICH)

@@ -4,14 +4,15 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from audit.models import Entry
-from billing import limits, soundness
+from billing import limits, repricing, soundness, spending
 from billing.models import Account, Budget, Hold
+from billing.price_table import set_price
 from governance import checks, reports
 from governance.models import Decision
 from governance.requests import Caller, CheckRequest, OutcomeReport
@@ -205,6 +206,63 @@ def test_a_late_call_that_still_runs_stays_charged(reporter: Bot, cast: Cast, da
         assert standing(day) == (0, cents, 0)
         reporter.report(decision, status="running", cost_usd="0.20")
         assert standing(day) == (0, 20, 0)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_late_end_that_says_no_cost_leaves_what_the_call_said_while_it_ran(
+    reporter: Bot, cast: Cast, day: Budget, trusted: bool
+) -> None:
+    if trusted:
+        trust(cast)
+    decision = read(reporter)
+    expire(decision)
+    reports.close_unreported()
+    reporter.report(decision, status="running", cost_usd="0.60")
+    reporter.report(decision, status="failed")
+    assert standing(day) == (0, 60, 0)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "said", "cents"),
+    [
+        (False, {}, 3),
+        (False, {"cost_usd": "0.01"}, 3),
+        (False, {"cost_usd": "0.05"}, 5),
+        (False, {"model": "ours", "usage": MILLION}, 3),
+        (True, {}, 3),
+        (True, {"cost_usd": "0.01"}, 1),
+    ],
+)
+def test_a_late_report_does_not_undo_that_a_charge_was_priced_anew(
+    reporter: Bot, cast: Cast, day: Budget, trusted: bool, said: dict[str, Any], cents: int
+) -> None:
+    if trusted:
+        trust(cast)
+    set_price(cast.acme, model="ours", starts=date(2020, 1, 1), input_nanos=10 * CENT, actor=ACTOR)
+    decision = str(reporter.check("files.read", another(), model="ours", estimated_usage=MILLION)["id"])
+    expire(decision)
+    reports.close_unreported()
+    assert standing(day) == (0, 10, 0)
+    set_price(cast.acme, model="ours", starts=date(2020, 1, 1), input_nanos=3 * CENT, actor=ACTOR)
+    allowed = spending.today(cast.acme, Decision.objects.get().created)
+    repricing.carry_on({"repricing": repricing.start(cast.acme, allowed, allowed, actor=ACTOR).pk})
+    assert standing(day) == (0, 3, 0)
+    reporter.report(decision, status="succeeded", **said)
+    assert standing(day) == (0, cents, 0)
+
+
+def test_a_late_report_leaves_the_price_that_an_unknown_charge_got(
+    reporter: Bot, cast: Cast, sound: None
+) -> None:
+    decision = str(reporter.check("files.read", another(), model="ours", estimated_usage=MILLION)["id"])
+    expire(decision)
+    reports.close_unreported()
+    assert Hold.objects.get().charged_nanos is None
+    set_price(cast.acme, model="ours", starts=date(2020, 1, 1), input_nanos=3 * CENT, actor=ACTOR)
+    allowed = spending.today(cast.acme, Decision.objects.get().created)
+    repricing.carry_on({"repricing": repricing.start(cast.acme, allowed, allowed, actor=ACTOR).pk})
+    reporter.report(decision, status="succeeded")
+    assert Hold.objects.get().charged_nanos == 3 * CENT
 
 
 def expire(decision: str) -> None:
