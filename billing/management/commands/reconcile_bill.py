@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing import bills
-from billing.bill_files import NAMES, BillRefused
+from billing.bill_files import LARGEST, NAMES, BillRefused
 from billing.book import dollars
 from workspaces.models import Workspace
 
@@ -40,23 +40,32 @@ class Command(BaseCommand):
             raise CommandError(f"There is no workspace {options['workspace']!r}.", returncode=2)
         if options["zone"] not in available_timezones():
             raise CommandError(f"There is no time zone {options['zone']!r}.", returncode=2)
+        if unnamed := [each for each in options["column"] if "=" not in each]:
+            raise CommandError(f"Write --column WHAT=NAME instead of {unnamed[0]!r}.", returncode=2)
         try:
             check = bills.check_bill(
                 workspace,
-                options["file"].read_bytes(),
+                content_of(options["file"]),
                 zone=options["zone"],
-                columns=dict(each.split("=", 1) for each in options["column"] if "=" in each),
+                columns=dict(each.split("=", 1) for each in options["column"]),
                 decimal=options["decimal"],
                 day_first=options["day_first"],
                 actor="system",
             )
-        except (BillRefused, OSError) as refusal:
-            raise CommandError(
-                f"{getattr(refusal, 'code', 'bill_unreadable')}: {refusal}", returncode=2
-            ) from refusal
+        except BillRefused as refusal:
+            raise CommandError(f"{refusal.code}: {refusal}", returncode=2) from refusal
         self.stdout.write(bills.as_csv(check), ending="")
         self.stderr.write(
             f"{check.public_id}: billed ${dollars(check.billed_nanos)}, charged ${dollars(check.charged_nanos)}"
         )
-        if any(line["billed"] != line["charged"] for line in check.lines):
+        if any(line["billed"] != line["charged"] or line["unpriced"] for line in check.lines):
             raise CommandError("The bill and the charges differ.", returncode=1)
+
+
+def content_of(file: Path) -> bytes:
+    """A file's bytes, of which no more is read than a bill may have. Raises CommandError."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(LARGEST + 1)
+    except OSError as error:
+        raise CommandError(f"bill_unreadable: {error}", returncode=2) from error
