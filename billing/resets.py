@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
+
 from billing.models import Account, Budget, Hold
 
 
@@ -13,23 +16,20 @@ def move_holds(budget: Budget) -> int:
     forgotten: it counts against the new account of the same window, so that the sum of what runs stays under the
     limit. What approvals raised ends with the old account.
     """
-    moved: dict[int, int] = {}
-    changed: list[Account] = []
-    for old in Account.objects.filter(budget=budget, held__gt=0).order_by("pk"):
-        key = next_key(old.key, budget.generation)
-        new = Account.objects.filter(budget=budget, key=key).first() or Account(budget=budget, key=key)
-        new.limit_amount = budget.limit_amount + new.raised
-        new.held += old.held
-        old.held = 0
-        for account in (new, old):
-            account.overage = max(0, account.spent + account.held - account.limit_amount)
-        if new._state.adding:
-            new.save()
-        else:
-            changed.append(new)
-        changed.append(old)
-        moved[old.pk] = new.pk
-    Account.objects.bulk_update(changed, ["limit_amount", "held", "overage"])
+    begun = Account.objects.filter(budget=budget, held__gt=0)
+    olds = list(begun.order_by("pk").values_list("pk", "key", "held"))
+    begun.update(held=0, overage=Greatest(F("spent") - F("limit_amount"), Value(0)))
+    news = Account.objects.bulk_create(
+        Account(
+            budget=budget,
+            key=next_key(key, budget.generation),
+            limit_amount=budget.limit_amount,
+            held=held,
+            overage=max(0, held - budget.limit_amount),
+        )
+        for _, key, held in olds
+    )
+    moved = {old: new.pk for (old, _, _), new in zip(olds, news, strict=True)}
     follow(budget, moved)
     return len(moved)
 
@@ -46,7 +46,8 @@ def follow(budget: Budget, moved: Mapping[int, int]) -> None:
     if not moved:
         return
     changed: list[Hold] = []
-    for hold in Hold.objects.filter(workspace=budget.workspace_id, state=Hold.State.HELD):
+    in_flight = Hold.objects.filter(workspace=budget.workspace_id, state=Hold.State.HELD)
+    for hold in in_flight.only("accounts"):
         if not moved.keys().isdisjoint(hold.accounts):
             hold.accounts = [moved.get(key, key) for key in hold.accounts]
             changed.append(hold)

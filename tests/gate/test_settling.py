@@ -8,6 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from audit.models import Entry
 from billing import limits, repricing, soundness, spending
@@ -331,3 +333,17 @@ def test_a_removed_budget_takes_its_accounts_along(reporter: Bot, cast: Cast, da
     limits.remove_budget(day, actor=ACTOR)
     reporter.report(decision, status="succeeded", cost_usd="0.20")
     assert Hold.objects.get().charged_nanos == 20 * CENT
+
+
+def test_a_reset_asks_as_often_for_many_sessions_as_for_two(reporter: Bot, cast: Cast, sound: None) -> None:
+    budget = limits.set_budget(
+        cast.acme, agent=cast.report_bot, per_session=True, window="day", limit_amount=100 * CENT, actor=ACTOR
+    ).row
+    counts = []
+    for sessions in (2, 7):
+        for number in range(sessions):
+            read(reporter, session=f"{sessions}-{number}")
+        with CaptureQueriesContext(connection) as asked:
+            limits.reset(budget, actor=ACTOR, reason="A new start.")
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
