@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 
 from audit import log
 from billing.models import Price
-from billing.prices import CEILING
 from workspaces.changes import Applied, Change
 from workspaces.models import Workspace
 
@@ -90,8 +89,3 @@ def in_force(workspace: Workspace, on: date) -> QuerySet[Price]:
     latest = dict(begun.values_list("model", "pk"))
     rows = Price.objects.filter(pk__in=latest.values()).order_by("model")
     return rows.exclude(**dict.fromkeys((f"{name}__isnull" for name in AMOUNTS), True))
-
-
-def has_ceiling(workspace: Workspace, on: date) -> bool:
-    """Whether calls of unknown price are charged the ceiling, and not refused under a hard budget."""
-    return in_force(workspace, on).filter(model=CEILING).exists()
