@@ -194,11 +194,10 @@ def test_what_is_no_amount_is_refused(reporter: Bot, said: dict[str, Any], code:
 
 
 def test_a_retry_count_that_makes_no_sense_counts_as_none(reporter: Bot) -> None:
-    for said in ("1", "-1", "many", "9" * 40, ""):
-        answer = reporter.check(READ, FILE, headers={"x-stainless-retry-count": said})
-        assert answer["decision"] in ("allow", "deny")
-        if answer["code"] == "loop_detected":
-            break
+    for number, said in enumerate(("-1", "many", "9" * 40, "")):
+        file = {"path": f"/srv/reports/{number}.csv"}
+        answer = reporter.check(READ, file, headers={"x-stainless-retry-count": said})
+        assert answer["decision"] == "allow", said
 
 
 def test_another_limit_counts_from_the_next_call_on(reporter: Bot, cast: Cast) -> None:
