@@ -20,6 +20,7 @@ from governance.flows import ApprovalFlow
 from governance.models import Approval, Vote
 from governance.outcomes import NotPending as NotPending
 from governance.outcomes import Status
+from governance.requirements import open_requirements, votes_of
 from workspaces.declarations import Risk
 from workspaces.models import User
 
@@ -177,9 +178,9 @@ def require_confirmation(risk: str, *, approve: bool, reason: str, second_factor
 def cast(vote: Vote, *, comment: str, actor: str, entries: Writer) -> None:
     """Insert the vote with its entry; the comment goes into the entry's Detail only, without secrets."""
     comment = withhold(comment)[0]
-    approval, given = vote.approval, reviewers.votes_of(vote.approval)
-    before = [requirement["rule"] for requirement in reviewers.open_requirements(approval, given)]
-    after = [requirement["rule"] for requirement in reviewers.open_requirements(approval, [*given, vote])]
+    approval, given = vote.approval, votes_of(vote.approval)
+    before = [requirement["rule"] for requirement in open_requirements(approval, given)]
+    after = [requirement["rule"] for requirement in open_requirements(approval, [*given, vote])]
     entry = entries.append(
         "governance.approval.voted",
         actor=actor,

@@ -10,6 +10,7 @@ from audit.log import Writer
 from governance import reviewers, schedule
 from governance.callbacks import owe_callback
 from governance.models import Approval, ApprovalLink, Asking
+from governance.requirements import widen
 from workspaces.models import User, Workspace
 
 MAIL = "governance.approval.mail"
@@ -86,7 +87,7 @@ def escalate(approval: Approval) -> None:
         requirement = approval.requirements[step["requirement"]]
         before = {person.pk for person in reviewers.reviewers_of(approval, entries.now)}
         rung = requirement["escalate"][step["rung"]]
-        approval.requirements[step["requirement"]] = reviewers.widen(requirement, rung)
+        approval.requirements[step["requirement"]] = widen(requirement, rung)
         approval.save(update_fields=["requirements"])
         take_step(approval, entries.now)
         new = [person for person in reviewers.reviewers_of(approval, entries.now) if person.pk not in before]

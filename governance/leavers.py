@@ -15,6 +15,7 @@ from django.utils import timezone
 from audit import log
 from governance import approvals, asking, containment, proposals, reviewers
 from governance.models import Approval, ApprovalLink, Mailing
+from governance.requirements import widen, without
 from governance.rosters import Roster
 from workspaces import people
 from workspaces.access import tokens
@@ -219,9 +220,7 @@ def reroute(entries: log.Writer, rerouting: Rerouting, person: User, *, actor: s
         return
     for requirement in approval.requirements:
         stand_ins = [each.pk for each in rerouting.asked.get(requirement["rule"], ())]
-        requirement.update(
-            reviewers.widen(reviewers.without(requirement, person.pk), {"reviewers": stand_ins})
-        )
+        requirement.update(widen(without(requirement, person.pk), {"reviewers": stand_ins}))
     approval.save(update_fields=["requirements"])
     asked = {each.pk: each for owners in rerouting.asked.values() for each in owners}
     entries.append(

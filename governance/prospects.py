@@ -6,7 +6,8 @@ from datetime import datetime
 from governance.models import Approval
 from governance.presentation import visible
 from governance.recall import APPROVAL_USE
-from governance.reviewers import Ballot, Panel, votes_of
+from governance.requirements import votes_of
+from governance.reviewers import Ballot, Panel
 from governance.rosters import Roster
 from workspaces.models import User
 

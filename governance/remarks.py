@@ -9,6 +9,7 @@ from audit.secrets import withhold
 from governance import approvals, callbacks, outcomes, reviewers
 from governance.approvals import NotAReviewer
 from governance.models import Approval, Remark
+from governance.requirements import votes_of
 from workspaces.models import User
 
 ASKED = "governance.approval.asked_agent"
@@ -90,4 +91,4 @@ def put(approval: Approval, words: str, *, person: User | None, actor: str, entr
 
 def has_answered(person: User, approval: Approval) -> bool:
     """Whether the person approved already and waits for others."""
-    return any(vote.person_id == person.pk for vote in reviewers.votes_of(approval))
+    return any(vote.person_id == person.pk for vote in votes_of(approval))

@@ -36,6 +36,7 @@ from governance.edits import EditRefused, Judged
 from governance.models import Approval, ApprovalLink, Vote
 from governance.policies import WorkspaceChanging
 from governance.remarks import RemarkRefused
+from governance.requirements import votes_of
 from governance.reviewers import why_not
 from governance.rosters import DECIDE
 from governance.suggestions import suggestion_for
@@ -287,7 +288,7 @@ def may_give(person: User, approval: Approval, *, may_decide: bool | None = None
     if may_decide is None:
         may_decide = reviewers.may_decide(person, approval, timezone.now())
     approved = approval.status == Approval.Status.APPROVED
-    return may_decide or (approved and any(v.person_id == person.pk for v in reviewers.votes_of(approval)))
+    return may_decide or (approved and any(v.person_id == person.pk for v in votes_of(approval)))
 
 
 def give(request: HttpRequest, approval: Approval, person: User, form: StandingForm) -> Any:

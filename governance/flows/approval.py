@@ -14,6 +14,7 @@ from viewflow.workflow.models import Process
 from governance import asking, outcomes, reviewers
 from governance.flows.nodes import WAITING_LOCK, AnswerNode, is_unanswered, saved
 from governance.models import Approval, ApprovalProcess
+from governance.requirements import is_quorate
 from governance.schedule import ESCALATE, REMIND
 from workspaces.models import User
 
@@ -71,7 +72,7 @@ class ApprovalFlow(flow.Flow):
         return reviewers.is_vetoed(activation.process.approval, timezone.now())
 
     def is_quorate(self, activation: Activation) -> bool:
-        return reviewers.is_quorate(activation.process.approval)
+        return is_quorate(activation.process.approval)
 
     def on_reminded(self, activation: Activation) -> None:
         asking.remind(activation.process.approval)
