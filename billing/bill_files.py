@@ -35,7 +35,7 @@ GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:[.,][0-9]{3})+")
 SLASHED = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4})(?:[ T].*)?")
 ISO = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[ T].*)?")
 UNIX = re.compile(r"[0-9]{9,10}(?:\.0+)?")
-HIGHEST = 10**18  # nano-dollars of a line: a billion dollars
+HIGHEST = 10**18  # nano-dollars of a line, and of all together: a billion dollars
 LONGEST_MODEL = 200
 
 
@@ -225,6 +225,8 @@ def read_costs(values: Sequence[tuple[int, str]], decimal: str, separator: str) 
         if abs(nanos) > HIGHEST:
             raise BillRefused("bill_amount", f"Line {number}: {text[:40]!r} is more than a bill can say.")
         costs.append(nanos)
+    if sum(map(abs, costs)) > HIGHEST:
+        raise BillRefused("bill_amount", "All lines together are more than a bill can say; split the file.")
     return costs
 
 

@@ -81,8 +81,8 @@ def check_bill(
             "digest": check.digest,
             "first": first.isoformat(),
             "last": last.isoformat(),
-            "billed": check.billed_nanos,
-            "charged": check.charged_nanos,
+            "billed": dollars(check.billed_nanos),
+            "charged": dollars(check.charged_nanos),
         }
         entries.append("billing.bill.checked", actor=actor, data=data)
     return check
@@ -118,10 +118,10 @@ def compare(bill: BillFile, charged: Mapping[tuple[date, str], Charged]) -> list
     """A line a day and model, the bill's and what only we charged, by day. Amounts are nano-US-dollars."""
     ours: dict[tuple[date, str], list[Charged]] = defaultdict(list)
     for (day, model), each in charged.items():
-        ours[day, same_model(model)].append(each)
+        ours[day, one_name(model)].append(each)
     theirs: dict[tuple[date, str], list[Billed]] = defaultdict(list)
     for line in bill.lines:
-        theirs[line.day, same_model(line.model)].append(line)
+        theirs[line.day, one_name(line.model)].append(line)
     known = {model for _, model in ours}
     return [
         line_of(day, theirs.get((day, model), []), ours.get((day, model), []), known=model in known)
@@ -129,10 +129,9 @@ def compare(bill: BillFile, charged: Mapping[tuple[date, str], Charged]) -> list
     ]
 
 
-def same_model(name: str) -> str:
+def one_name(name: str) -> str:
     """One name for all names of a model: the public list's, where it knows it."""
-    found = public_list.find(name)
-    return f"{found[0].id}:{found[1].id}" if found else name.lower()
+    return identity(name) or folded(name)
 
 
 def line_of(

@@ -15,7 +15,7 @@ from billing.models import Account, Budget
 from workspaces.changes import Applied, Change, OtherWorkspace, assign
 from workspaces.models import Agent, Tool, Workspace
 
-MOST_NANOS = 10**18 - 1  # as many dollars as nine digits write
+MOST_NANOS = 9 * 10**15  # nine million dollars; in entries a number stays below 2**53
 MOST_TOKENS = 10**15
 LONGEST_REASON = 500
 

@@ -19,6 +19,7 @@ from audit import log, owed
 from billing.book import MOST, load_budgets
 from billing.budgets import Ledger
 from billing.models import Hold, Repricing
+from billing.price_table import EARLIEST, LATEST
 from billing.prices import PriceList, load_prices, warm
 from billing.settlement import Settlements, TooMuch
 from workspaces.models import Workspace
@@ -128,8 +129,10 @@ def start(workspace: Workspace, first: date, last: date, *, actor: str) -> Repri
 
 def check_days(first: date, last: date) -> None:
     """Raises RepricingRefused for days that are none or too many."""
-    if not 0 <= (last - first).days < LONGEST_DAYS:
-        raise RepricingRefused(f"Choose a first and a last day, {LONGEST_DAYS} days at most.")
+    if not 0 <= (last - first).days < LONGEST_DAYS or not EARLIEST <= first <= last <= LATEST:
+        raise RepricingRefused(
+            f"Choose a first and a last day, {LONGEST_DAYS} days at most, from {EARLIEST} to {LATEST}."
+        )
 
 
 def resting_on_tokens(workspace: Workspace, first: date, last: date) -> QuerySet[Hold]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.book import FULL, AccountState, BudgetSpec, Cost, window_end
+from billing.book import FULL, MOST, AccountState, BudgetSpec, Cost, window_end
 
 WIDER_SHARE = 5  # one hold may take at most a fifth of a workspace's budget
 BUSY_SECONDS = 1  # calls in flight settle soon; how soon, nobody knows
@@ -72,6 +72,8 @@ def judge(short: Sequence[AccountState], cost: Cost, now: datetime, timezone: st
             "budget_busy", BUSY, strictest[0].budget.public_id, BUSY_SECONDS, exhausted=tuple(gone)
         )
     first = exhausted[0]
+    if policy == "ask" and any(short_of(account, cost) > MOST for account in short):
+        policy = "wait"  # so far over its limit that nobody is asked to raise it for one call
     asks = tuple((account.budget, short_of(account, cost)) for account in short) if policy == "ask" else ()
     seconds = 0 if policy == "deny" else seconds_left(gone, now, timezone)
     return Shortage(

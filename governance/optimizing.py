@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
@@ -98,7 +99,8 @@ def unbound(workspace: Workspace, since: date) -> list[Finding]:
             rests=f"It was charged ${cents(row['nanos'])} in {SPAN} days, and no budget counts all of its calls.",
             saves="A limit saves what a runaway would cost.",
             action="Set a budget",
-            address=f"{reverse('admin:billing_budget_add')}?scope=agent&agent={agent.name}&workspace={workspace.pk}",
+            address=f"{reverse('admin:billing_budget_add')}?"
+            + urlencode({"scope": "agent", "agent": agent.name, "workspace": workspace.pk}),
             needs="manage_budgets",
             agent=agent,
         )
@@ -124,7 +126,7 @@ def unpriced(workspace: Workspace, since: date) -> list[Finding]:
                     action="Set its price" if to_model else "Declare its cost",
                     address=reverse("prices", args=[workspace.slug])
                     if to_model
-                    else reverse("admin:workspaces_tool_changelist") + "?q=" + row["value"],
+                    else reverse("admin:workspaces_tool_changelist") + "?" + urlencode({"q": row["value"]}),
                     needs="manage_budgets" if to_model else "manage_tools",
                 )
             )

@@ -14,6 +14,7 @@ from django.db import transaction
 from audit import owed
 from audit.log import database_time, stamp
 from audit.models import Entry, Owed
+from billing.warnings import WARNED
 from governance import budget_notices, callbacks, letters
 from governance.budget_notices import BudgetNotice
 from workspaces.access import VIEW, holders, may
@@ -26,27 +27,42 @@ SPAN = timedelta(minutes=10)
 MOST = 3  # mails to a person about a workspace's budgets without SPAN of quiet between them
 LISTED = 20  # warnings that a mail names
 KEPT = 1000  # warnings that a mail counts
+MOST_SENT = 20  # messages to an agent's address of warnings that are told at once, the newest
 NEARLY = timedelta(seconds=2)  # a row so nearly due may be claimed already
 
 
 def tell(payload: dict[str, Any]) -> str:
-    """Owe what a warning is told by: a place in a mail to each person, and the message to the agent's address."""
+    """Owe what a warning is told by: a place in a mail to each person, and the message to the agent's address. Other
+    warnings of the same log that wait are told with it: an agent causes as many as it begins sessions, and they would
+    keep the worker from what it owes others."""
     workspace = Workspace.objects.get(log_id=payload["log"])
-    index, now = payload["index"], database_time()
-    public_id = Entry.objects.values_list("agent", flat=True).get(log_id=workspace.log_id, index=index)
-    agent = Agent.objects.select_related("owner").filter(workspace=workspace, public_id=public_id).first()
-    people = {person.pk: person for person in holders(workspace, MANAGE)}
-    if agent is not None and may(agent.owner, VIEW, workspace):
-        people[agent.owner_id] = agent.owner
-    for person in people.values():
-        gather(person, workspace, index, now)
-    if agent is not None and agent.callback_url:
-        owed.owe(callbacks.WARNING, [{**payload, "at": stamp(now)}], due=now)
-    return f"{workspace.slug} #{index}: {len(people)} people"
+    now = database_time()
+    waiting = Owed.objects.filter(kind=WARNED, done_at=None, attempts=0, payload__log=payload["log"])
+    others = {row.pk: row.payload["index"] for row in waiting.order_by("due", "pk")[:KEPT]}
+    indexes = {payload["index"], *others.values()}
+    spoken = Entry.objects.filter(log_id=workspace.log_id, index__in=indexes).order_by("index")
+    by_agent: dict[str, list[int]] = {}
+    for public_id, index in spoken.values_list("agent", "index"):
+        by_agent.setdefault(public_id, []).append(index)
+    people = {person: list(indexes) for person in holders(workspace, MANAGE)}
+    agents = Agent.objects.select_related("owner").filter(workspace=workspace, public_id__in=by_agent)
+    for agent in agents:
+        own = by_agent[agent.public_id]
+        if may(agent.owner, VIEW, workspace):
+            people[agent.owner] = list({*people.get(agent.owner, ()), *own})
+        if agent.callback_url:
+            messages = (
+                {"log": workspace.log_id, "index": index, "at": stamp(now)} for index in own[-MOST_SENT:]
+            )
+            owed.owe(callbacks.WARNING, messages, due=now)
+    for person, told in people.items():
+        gather(person, workspace, sorted(told), now)
+    waiting.filter(pk__in=others).update(done_at=now)
+    return f"{workspace.slug} {len(indexes)} warnings: {len(people)} people"
 
 
-def gather(person: User, workspace: Workspace, index: int, now: datetime) -> None:
-    """Put a warning into the next mail to a person. The person's row is locked, so that two workers do not both plan
+def gather(person: User, workspace: Workspace, indexes: list[int], now: datetime) -> None:
+    """Put warnings into the next mail to a person. The person's row is locked, so that two workers do not both plan
     one."""
     whose = {"person": person.public_id, "workspace": workspace.public_id}
     with transaction.atomic():
@@ -56,11 +72,11 @@ def gather(person: User, workspace: Workspace, index: int, now: datetime) -> Non
             payload__person=whose["person"], payload__workspace=whose["workspace"],
         ).first()  # fmt: skip
         if planned is None:
-            owed.owe(MAIL, [{**whose, "entries": [index], "sent": 0}], due=now + GATHERING)
+            owed.owe(MAIL, [{**whose, "entries": indexes[-KEPT:], "sent": 0}], due=now + GATHERING)
             return
         known = planned.payload
-        if index not in known["entries"]:
-            known["entries"] = [*known["entries"], index][-KEPT:]
+        if missing := [index for index in indexes if index not in known["entries"]]:
+            known["entries"] = [*known["entries"], *missing][-KEPT:]
         if known["sent"] < MOST:
             planned.due = min(planned.due, now + GATHERING)
         planned.save(update_fields=["payload", "due"])
