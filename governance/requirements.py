@@ -1,6 +1,5 @@
-"""What each requirement of an approval asks, and how many answers it lacks: out of the approval's row and its votes. Reads
-only; who could still answer is for ``reviewers`` to say.
-"""
+"""What each requirement of an approval asks, and how many answers it lacks: out of the approval's row and its votes.
+Reads only; who could still answer is for ``reviewers`` to say."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
