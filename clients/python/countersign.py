@@ -51,6 +51,16 @@ _current: contextvars.ContextVar[Decision] = contextvars.ContextVar("countersign
 _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+_REPORTED = {
+    "summary",
+    "changes",
+    "cost_usd",
+    "model",
+    "usage",
+    "result",
+    "error",
+}  # beside an outcome's status
+
 NEXT_STEP = {
     "unknown_tool": "Declare the tool in the workspace, or correct its name.",
     "no_permission": "Ask people with request_access, or the agent's owner for a grant on the tool and its resources.",
@@ -120,7 +130,8 @@ class Approval:
     """A person's part in a call. `status` is pending, approved, rejected, expired, cancelled or used.
 
     Where a reviewer `edited` the call, the approval is for `tool` and `arguments`, and `changes` says what is
-    different. `questions` are the reviewers', to which this agent may reply.
+    different. `questions` are the reviewers', to which this agent may reply. `raises` are the budgets that a yes raises
+    for this call.
     """
 
     id: str
@@ -136,6 +147,7 @@ class Approval:
     questions: list[dict[str, Any]] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
     reachable: bool = True
+    raises: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -281,6 +293,7 @@ def _approval(raw: Mapping[str, Any], asked: str | None = None) -> Approval:
         questions=_list(raw, "questions", dict) if "questions" in raw else [],
         comments=_list(raw, "comments", str) if "comments" in raw else [],
         reachable=raw.get("reachable") is not False,
+        raises=_list(raw, "raises", dict) if "raises" in raw else [],
     )
     if approval.edited and (approval.tool is None or approval.arguments is None):
         raise Unreachable("The gate's answer is malformed: an edited approval without the edited call.")
@@ -652,27 +665,43 @@ class Countersign:
     ) -> Decision:
         """Check, wait up to `wait` seconds for people where they must decide, and check with the approval.
 
+        A denial whose `retry_after` is over before then, such as `budget_busy`, is asked again by itself, unless it
+        names a cheaper model (`downgrade`), with which the caller may go on at once.
         A call that they settled otherwise is a denial with the code `approval_<status>`. One that they approved in
         another form is a denial with the code `approval_edited`, unless `accept_edits`: then the decision is about the
         edited call, and its `tool` and `arguments` are what to make.
         """
-        decision = self.check(tool, arguments, **question)
+        deadline = _clock() + wait
+        decision = self._check_again(tool, arguments, deadline, question)
         if decision.decision != "pending" or decision.dry_run:
             return decision
-        approval = self.wait(decision, wait)
+        approval = self.wait(decision, max(0.0, deadline - _clock()))
         if approval.status == "pending":
             return decision
         if approval.status != "approved":
             return replace(decision, decision="deny", code=f"approval_{approval.status}", approval=approval)
         if not approval.edited:
-            return self.check(tool, arguments, **{**question, "approval": approval.id})
+            return self._check_again(tool, arguments, deadline, {**question, "approval": approval.id})
         if not accept_edits:
             return replace(decision, decision="deny", code="approval_edited", approval=approval)
         claims = {name: value for name, value in question.items() if name not in ("resource", "action")}
-        decision = self.check(
-            approval.tool or tool, approval.arguments, **{**claims, "approval": approval.id}
-        )
+        edited = {**claims, "approval": approval.id}
+        decision = self._check_again(approval.tool or tool, approval.arguments, deadline, edited)
         return replace(decision, approval=approval)
+
+    def _check_again(
+        self, tool: str, arguments: Mapping[str, Any] | None, deadline: float, question: Mapping[str, Any]
+    ) -> Decision:
+        """Check, and again as often as the denial says that this helps before the deadline."""
+        while True:
+            decision = self.check(tool, arguments, **question)
+            after = decision.retry_after
+            if decision.decision != "deny" or decision.dry_run or decision.downgrade or after is None:
+                return decision
+            pause = max(SHORT_PAUSE, after)
+            if _clock() + pause >= deadline:
+                return decision
+            time.sleep(pause)
 
     def outcome(
         self,
@@ -720,19 +749,30 @@ class Countersign:
         wait: float | None = None,
         session: str | None = None,
         edited: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+        model: str | Callable[..., str] | None = None,
+        estimated_usage: Mapping[str, int] | Callable[..., Mapping[str, int]] | None = None,
+        estimated_cost_usd: Decimal | int | str | Callable[..., Decimal | int | str] | None = None,
+        outcome: Callable[[Any], Mapping[str, Any]] | None = None,
     ) -> Callable[[_F], _F]:
         """Decorate a function, sync or async, so that it runs only while its call is allowed.
 
         arguments: called with the function's own parameters, returns what the tool's schema names; without it
-        those are the parameters by name. wait: seconds to wait for people. Where a reviewer approved the call with
-        other arguments, the function runs with those; `edited` turns the tool's arguments into the function's
-        parameters by name where `arguments` made them of these. An edit that cannot be made so, or that names another
-        tool, is Denied. Raises Denied, Pending or another CountersignError instead of running. An outcome that cannot
-        be reported is kept in `unreported`.
+        those are the parameters by name. wait: seconds to wait for people, and for what `check_and_wait` asks again.
+        Where a reviewer approved the call with other arguments, the function runs with those; `edited` turns the tool's
+        arguments into the function's parameters by name where `arguments` made them of these. An edit that cannot be
+        made so, or that names another tool, is Denied.
+
+        model, estimated_usage, estimated_cost_usd: what the call is expected to take, as `check` has it, each a value
+        or a function of the function's own parameters. outcome: called with what the function returned, gives more of
+        the report, by the names that the method `outcome` has: usage, model, cost_usd, result, error, summary, changes.
+
+        Raises Denied, Pending or another CountersignError instead of running. An outcome that cannot be reported is
+        kept in `unreported`.
         """
+        costs = {"model": model, "estimated_usage": estimated_usage, "estimated_cost_usd": estimated_cost_usd}
 
         def decorate(function: _F) -> _F:
-            guard = _Guard(self, function, tool, arguments, wait, session, edited)
+            guard = _Guard(self, function, tool, arguments, wait, session, edited, costs, outcome)
 
             @functools.wraps(function)
             def run(*args: Any, **kwargs: Any) -> Any:
@@ -746,10 +786,10 @@ class Countersign:
 
         return decorate
 
-    def report(self, decision: Decision, status: str, summary: str | None = None) -> None:
+    def report(self, decision: Decision, status: str, summary: str | None = None, **more: Any) -> None:
         """Report an outcome as `outcome` does, but keep it in `unreported` where that fails."""
         try:
-            self.outcome(decision, status, summary)
+            self.outcome(decision, status, summary, **more)
         except Exception as error:  # the work is done: its result matters more than the report of it
             self.unreported.append(Unreported(decision, status, summary, error))
 
@@ -866,12 +906,15 @@ class _Guard:
         wait: float | None,
         session: str | None,
         edited: Callable[[dict[str, Any]], Mapping[str, Any]] | None,
+        costs: Mapping[str, Any],
+        outcome: Callable[[Any], Mapping[str, Any]] | None,
     ) -> None:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise Misused("A generator runs after its guard has returned: guard what consumes it.")
         self.client, self.function, self.signature = client, function, inspect.signature(function)
         self.tool, self.arguments, self.wait, self.session = tool, arguments or self._by_name, wait, session
         self.edited = edited or (dict if arguments is None else None)
+        self.costs, self.outcome = costs, outcome
         # Threads of its own: calls that wait for people would take all of the event loop's.
         self._threads = ThreadPoolExecutor(max_workers=64, thread_name_prefix="countersign")
 
@@ -888,7 +931,7 @@ class _Guard:
             raise
         finally:
             _current.reset(token)
-        self.client.report(decision, "succeeded")
+        self._succeed(decision, result)
         return result
 
     async def run_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -904,16 +947,36 @@ class _Guard:
             raise
         finally:
             _current.reset(token)
-        await self._in_thread(self.client.report, decision, "succeeded")
+        await self._in_thread(self._succeed, decision, result)
         return result
+
+    def _succeed(self, decision: Decision, result: Any) -> None:
+        """Report what the function returned; what cannot be told of it is left out, and kept in `unreported`."""
+        more: Mapping[str, Any] = {}
+        try:
+            told = dict(self.outcome(result)) if self.outcome else {}
+            if unknown := told.keys() - _REPORTED:
+                raise Misused(f"An outcome has no {', '.join(sorted(map(str, unknown)))}.")
+            more = told
+        except Exception as error:  # the work is done: its result matters more than the report of it
+            self.client.unreported.append(Unreported(decision, "succeeded", None, error))
+        self.client.report(decision, "succeeded", **more)
+
+    def _asked(self, call: inspect.BoundArguments) -> dict[str, Any]:
+        """What a check of this call says beside its arguments."""
+        given = {
+            name: value(*call.args, **call.kwargs) if callable(value) else value
+            for name, value in self.costs.items()
+        }
+        return {"session": self.session, **given}
 
     def _admit(self, call: inspect.BoundArguments) -> tuple[inspect.BoundArguments, Decision]:
         """Return the call to make and the decision that allows it; raises CountersignError otherwise."""
         judged = self.arguments(*call.args, **call.kwargs)
         if not self.wait:
-            decision = self.client.check(self.tool, judged, session=self.session)
+            decision = self.client.check(self.tool, judged, **self._asked(call))
         else:
-            decision = self.client.check_and_wait(self.tool, judged, wait=self.wait, session=self.session)
+            decision = self.client.check_and_wait(self.tool, judged, wait=self.wait, **self._asked(call))
             if decision.code == "approval_edited":
                 return self._admit_edited(call, decision)
         if decision.decision == "allow":
@@ -929,7 +992,8 @@ class _Guard:
         if approval.tool != self.tool or self.edited is None:
             raise Denied(decision)
         changed = self._edit(call, decision, self.edited(approval.arguments or {}))
-        asked = self.client.check(self.tool, approval.arguments, session=self.session, approval=approval.id)
+        question = {**self._asked(changed), "approval": approval.id}
+        asked = self.client.check(self.tool, approval.arguments, **question)
         if asked.decision == "allow":
             return changed, asked
         raise (Pending if asked.decision == "pending" else Denied)(asked)

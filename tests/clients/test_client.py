@@ -248,3 +248,29 @@ def test_a_receipt_that_cannot_be_kept_is_a_warning_and_no_refusal(tmp_path: Pat
         client = asking(server, receipts=tmp_path)
         with pytest.warns(UserWarning, match="could not be kept"):
             assert client.check("read").allowed
+
+
+def busy(number: int, **changed: Any) -> bytes:
+    denial = {"decision": "deny", "code": "budget_busy", "expires_at": None, "retry_after": 0}
+    return response(allow(number, **denial | changed))
+
+
+def test_a_busy_budget_is_asked_again_for_as_long_as_one_waits() -> None:
+    with Server(script(busy(1), busy(2), response(allow(3)))) as server:
+        assert asking(server).check_and_wait("read", wait=20).allowed
+        assert len(server.requests) == 3
+        assert len({each.headers["idempotency-key"] for each in server.requests}) == 3
+    with Server(script(busy(1), response(allow(2)))) as server:
+        assert asking(server).guarded("read", wait=20)(lambda: "done")() == "done"
+
+
+@pytest.mark.parametrize(
+    ("changed", "wait"),
+    [({"retry_after": 60}, 20), ({}, 0), ({"downgrade": {"model": "small", "held_usd": "0.01"}}, 20)],
+)
+def test_what_takes_longer_or_offers_a_cheaper_model_is_answered_at_once(
+    changed: dict[str, Any], wait: float
+) -> None:
+    with Server(script(busy(1, **changed), response(allow(2)))) as server:
+        assert asking(server).check_and_wait("read", wait=wait).code == "budget_busy"
+        assert len(server.requests) == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from countersign import (
@@ -102,3 +102,45 @@ def test_a_generator_cannot_be_guarded(client: Countersign) -> None:
 
     with pytest.raises(Misused, match="generator"):
         client.guarded("read")(rows)
+
+
+def test_what_a_call_is_expected_to_take_is_asked_and_what_it_took_is_reported(
+    gate: Gate, client: Countersign
+) -> None:
+    @client.guarded(
+        "read",
+        arguments=lambda prompt, model: {"prompt": prompt},
+        model=lambda prompt, model: model,
+        estimated_usage=lambda prompt, model: {"input_tokens": len(prompt)},
+        estimated_cost_usd="0.01",
+        outcome=lambda answer: {"usage": {"input_tokens": 3, "output_tokens": len(answer)}, "result": "r"},
+    )
+    def ask(prompt: str, model: str = "gpt-4o") -> str:
+        return prompt.upper()
+
+    @client.guarded("read", model="gpt-4o", outcome=lambda answer: {"cost_usd": answer})
+    async def ask_async() -> str:
+        return "0.02"
+
+    assert ask("ab", model="small") == "AB"
+    assert asyncio.run(ask_async()) == "0.02"
+    first, second = (each.question for each in gate.requests if each.path == "/v1/check")
+    assert (first["model"], first["estimated_usage"], first["estimated_cost_usd"]) == (
+        "small",
+        {"input_tokens": 2},
+        "0.01",
+    )
+    assert (second["model"], "estimated_usage" in second) == ("gpt-4o", False)
+    assert [report for _, report in gate.outcomes] == [
+        {"status": "succeeded", "usage": {"input_tokens": 3, "output_tokens": 2}, "result": "r"},
+        {"status": "succeeded", "cost_usd": "0.02"},
+    ]
+
+
+@pytest.mark.parametrize("outcome", [lambda answer: answer.tokens, lambda answer: {"status": "failed"}])
+def test_a_result_of_which_nothing_can_be_told_is_returned_and_reported_without(
+    gate: Gate, client: Countersign, outcome: Callable[[str], dict[str, str]]
+) -> None:
+    assert client.guarded("read", outcome=outcome)(lambda: "done")() == "done"
+    assert [report for _, report in gate.outcomes] == [{"status": "succeeded"}]
+    assert [kept.status for kept in client.unreported] == ["succeeded"]
