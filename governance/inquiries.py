@@ -8,6 +8,7 @@ import msgspec
 from audit.details import read_detail, read_details
 from audit.log import stamp
 from billing.budgets import AccountState, dollars
+from governance import raises
 from governance.decide import in_force
 from governance.models import Approval
 from governance.requests import Answer, ApprovalCancel, ApprovalQuery, ApprovalReply, Problem, StandingQuery
@@ -52,6 +53,7 @@ def approval_view(row: Approval, now: datetime) -> dict[str, Any]:
         "settled_at": stamp(row.settled_at) if row.settled_at else None,
         "used": bool(row.used_by),
         "reachable": row.unreachable_since is None,
+        "raises": raises.view(row),
         "questions": questions(row),
         "edited": row.edit_index is not None,
         "comments": [],

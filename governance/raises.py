@@ -1,14 +1,14 @@
 """Budgets that people raise once for one call: what they are asked, what was raised, and what a reviewer is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
-from audit.log import Writer
+from audit.log import Writer, stamp
 from billing.budgets import PREFIX, BudgetSpec, Call, Cost, Ledger, Shortage, dollars, window_end
 from billing.models import Account, Budget, Hold
 from governance.models import Approval
@@ -77,13 +77,17 @@ def record(
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """A budget that an approval would raise, or did. Amounts are texts with their unit; ``limit``, ``spent``, ``held``
-    and ``now`` (by how much it would be raised at this moment) are empty where the budget is gone."""
+    """A budget that an approval would raise, or did. Amounts are texts with their unit, and numbers in ``amounts``;
+    ``limit``, ``spent``, ``held`` and ``now`` (by how much it would be raised at this moment) are empty, and no
+    numbers, where the budget is gone."""
 
+    budget: str  # its public id
     title: str
+    ends: datetime | None
+    unit: str
+    amounts: Mapping[str, int]
     needs: str
     most: str
-    ends: datetime | None
     limit: str = ""
     spent: str = ""
     held: str = ""
@@ -104,31 +108,48 @@ def shown(approval: Approval) -> list[Raise]:
     for lift, raised in approval.raises.items():
         budget = budgets.get(lift.removeprefix(PREFIX))
         account = accounts.get((budget.pk, raised["account"])) if budget else None
-        found.append(one(raised, budget, account))
+        found.append(one(lift, raised, budget, account))
     return found
 
 
-def one(raised: Mapping[str, Any], budget: Budget | None, account: Account | None) -> Raise:
+def one(lift: str, raised: Mapping[str, Any], budget: Budget | None, account: Account | None) -> Raise:
     """One budget as it is shown. An account without a row has nothing spent or held."""
-    unit = "tokens" if raised["told"].endswith("tokens") else "usd"
-    found = Raise(
+    unit = unit_of(raised)
+    amounts, over = {"needs": raised["needs"], "most": raised["most"]}, True
+    if budget is not None:
+        spent, held, extra = (account.spent, account.held, account.raised) if account else (0, 0, 0)
+        limit = budget.limit_amount + extra
+        now = min(raised["most"], max(0, spent + held + raised["needs"] - limit))
+        amounts |= {"limit": limit, "spent": spent, "held": held, "now": now}
+        over = budget.limit_amount < raised["limit"] or budget.generation != raised["generation"]
+    return Raise(
+        budget=lift.removeprefix(PREFIX),
         title=raised["title"],
-        needs=told(raised["needs"], unit),
-        most=told(raised["most"], unit),
         ends=datetime.fromisoformat(raised["ends"]) if raised["ends"] else None,
+        unit=unit,
+        amounts=amounts,
+        over=over,
+        **{name: told(amount, unit) for name, amount in amounts.items()},
     )
-    if budget is None:
-        return found
-    spent, held, extra = (account.spent, account.held, account.raised) if account else (0, 0, 0)
-    limit = budget.limit_amount + extra
-    return replace(
-        found,
-        limit=told(limit, unit),
-        spent=told(spent, unit),
-        held=told(held, unit),
-        now=told(min(raised["most"], max(0, spent + held + raised["needs"] - limit)), unit),
-        over=budget.limit_amount < raised["limit"] or budget.generation != raised["generation"],
-    )
+
+
+def unit_of(raised: Mapping[str, Any]) -> str:
+    """The unit of what an approval raises."""
+    return "tokens" if raised["told"].endswith("tokens") else "usd"
+
+
+def view(approval: Approval) -> list[dict[str, Any]]:
+    """What an approval would raise, as its agent sees it, without a query: amounts in their unit."""
+    found = []
+    for lift, raised in approval.raises.items():
+        unit = unit_of(raised)
+        amounts = {f"{name}_{unit}": raised[name] for name in ("needs", "most")}
+        if unit == Budget.Unit.USD:
+            amounts = {name: dollars(amount) for name, amount in amounts.items()}
+        names = {"budget": lift.removeprefix(PREFIX), "title": raised["title"], "unit": unit}
+        ends = datetime.fromisoformat(raised["ends"]) if raised["ends"] else None
+        found.append({**names, **amounts, "ends": stamp(ends) if ends else None})
+    return found
 
 
 def told(amount: int, unit: str) -> str:

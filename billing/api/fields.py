@@ -24,10 +24,10 @@ class DollarsField(serializers.CharField):
     }
 
     def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if not re.fullmatch(AMOUNT, text):
+        """As at the gate: a number is no amount, since a program may have rounded it before it was written."""
+        if not isinstance(data, str) or not re.fullmatch(AMOUNT, data):
             self.fail("amount")
-        return int(Decimal(text) * NANOS)
+        return int(Decimal(data) * NANOS)
 
     def to_representation(self, value: Any) -> Any:
         return dollars(value)
@@ -50,7 +50,11 @@ class Running(serializers.Field[Any, Any, Any, Any]):
         return amount
 
 
-@extend_schema_field({"type": ["string", "null"], "pattern": f"^{AMOUNT}$"})
+DOLLARS_OR_NULL = {"type": ["string", "null"], "pattern": f"^{AMOUNT}$"}
+TOKENS_OR_NULL = {"type": ["integer", "null"]}
+
+
+@extend_schema_field(DOLLARS_OR_NULL)
 class RunningDollars(Running):
     """In US dollars."""
 
@@ -60,7 +64,7 @@ class RunningDollars(Running):
         return dollars(value)
 
 
-@extend_schema_field({"type": ["integer", "null"]})
+@extend_schema_field(TOKENS_OR_NULL)
 class RunningTokens(Running):
     """In tokens."""
 

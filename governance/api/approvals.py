@@ -15,7 +15,10 @@ from rest_framework.response import Response
 from audit.api.pages import Whole
 from audit.api.problems import Exact
 from audit.api.views import Listing
-from governance import approvals, readings, reviewers
+from billing.api.fields import DOLLARS_OR_NULL, TOKENS_OR_NULL
+from billing.budgets import dollars
+from billing.models import Budget
+from governance import approvals, raises, readings, reviewers
 from governance.models import Approval, Vote
 from workspaces import factors
 from workspaces.access import Forbidden
@@ -74,12 +77,76 @@ class VoteDocument(serializers.Serializer[Any]):
     comment = serializers.CharField(help_text="Empty for who may not see content.")
 
 
+class RaisedAmount(serializers.Field[Any, Any, Any, Any]):
+    """An amount of a budget that an approval raises; null in another unit, and where the budget is gone."""
+
+    unit: str
+
+    def __init__(self, amount: str, **options: Any) -> None:
+        super().__init__(read_only=True, **options)
+        self.amount = amount
+
+    def get_attribute(self, instance: raises.Raise) -> int | None:
+        return instance.amounts.get(self.amount) if instance.unit == self.unit else None
+
+
+@extend_schema_field(DOLLARS_OR_NULL)
+class RaisedDollars(RaisedAmount):
+    """In US dollars."""
+
+    unit = Budget.Unit.USD
+
+    def to_representation(self, value: int) -> str:
+        return dollars(value)
+
+
+@extend_schema_field(TOKENS_OR_NULL)
+class RaisedTokens(RaisedAmount):
+    """In tokens."""
+
+    unit = Budget.Unit.TOKENS
+
+    def to_representation(self, value: int) -> int:
+        return value
+
+
+class RaiseDocument(serializers.Serializer[Any]):
+    """A budget that an approval raises once, with how it stands now. Amounts are null in the other unit than the
+    budget's, and those of now where the budget is gone."""
+
+    budget = serializers.CharField(help_text="Its id.")
+    title = serializers.CharField()
+    unit = serializers.ChoiceField(Budget.Unit.choices)
+    ends = serializers.DateTimeField(allow_null=True, help_text="The end of its window, and of the raise.")
+    needs_usd = RaisedDollars("needs", help_text="What this call would hold.")
+    most_usd = RaisedDollars("most", help_text="By how much it is raised at most.")
+    now_usd = RaisedDollars("now", help_text="By how much it would be raised at this moment.")
+    limit_usd = RaisedDollars("limit", help_text="With what it was raised by before.")
+    spent_usd = RaisedDollars("spent")
+    held_usd = RaisedDollars("held")
+    needs_tokens = RaisedTokens("needs")
+    most_tokens = RaisedTokens("most")
+    now_tokens = RaisedTokens("now")
+    limit_tokens = RaisedTokens("limit")
+    spent_tokens = RaisedTokens("spent")
+    held_tokens = RaisedTokens("held")
+    over = serializers.BooleanField(
+        help_text="The budget was reset, lowered or removed since the agent asked: nothing is raised any more."
+    )
+
+
 class WholeApprovalDocument(ApprovalDocument):
     """An approval with its answers."""
 
+    raises = serializers.SerializerMethodField(help_text="Budgets that it raises once, for this call.")
     requirements = serializers.SerializerMethodField()
     votes = serializers.SerializerMethodField()
     may_decide = serializers.SerializerMethodField(help_text="Whether your answer would count now.")
+
+    @extend_schema_field(RaiseDocument(many=True))
+    def get_raises(self, approval: Approval) -> Any:
+        """As they stand now."""
+        return RaiseDocument(raises.shown(approval), many=True).data
 
     @extend_schema_field(RequirementDocument(many=True))
     def get_requirements(self, approval: Approval) -> Any:

@@ -16,6 +16,7 @@ from governance import containment, edits, policies, reviewers, standing
 from governance.approvals import NotAReviewer
 from governance.coverage import StandingRefused
 from governance.models import Approval
+from tests.api.caller import Caller
 from tests.approving import decide
 from tests.cast import ACTOR, Cast, employ
 from tests.gate.conftest import Bot
@@ -30,7 +31,8 @@ MAIL = {"to": "ann@customers.test", "subject": "Your refund", "body": "It is on 
 def budget(cast: Cast, dollars: int = 1, **terms: Any) -> Budget:
     """A budget of support-bot that asks."""
     known: dict[str, Any] = {"window": "month", "when_short": "ask", "agent": cast.support_bot}
-    return limits.set_budget(cast.acme, limit_amount=dollars * DOLLAR, **known | terms, actor=ACTOR).row
+    known["limit_amount"] = dollars * DOLLAR
+    return limits.set_budget(cast.acme, **known | terms, actor=ACTOR).row
 
 
 def send(bot: Bot, cost: str, body: str = "It is on its way.", **more: Any) -> dict[str, Any]:
@@ -351,3 +353,28 @@ def test_it_binds_who_is_only_observed(support: Bot, cast: Cast) -> None:
     agree(approval, cast.olga)
     assert send(support, "2", approval=approval)["decision"] == "allow"
     call_command("verify_log")
+
+
+def test_its_agent_and_its_reviewers_see_what_would_be_raised(support: Bot, cast: Cast) -> None:
+    monthly, tokens = budget(cast), budget(cast, unit="tokens", limit_amount=10)
+    spend(support, "0.70")
+    answer = send(support, "0.50", model="gpt-4o", estimated_usage={"input_tokens": 25})
+    approval = answer["approval"]["id"]
+    asked_about = support.client.get(f"/v1/approvals/{approval}", headers=support.headers).json()
+    told = {each["budget"]: each for each in asked_about["raises"]}
+    assert told.keys() == {monthly.public_id, tokens.public_id}
+    found = told[monthly.public_id]
+    assert (found["unit"], found["needs_usd"], found["most_usd"]) == ("usd", "0.50", "0.50")
+    assert found["title"] == "Budget of this agent per month"
+    assert datetime.fromisoformat(found["ends"]) > timezone.now()
+    assert (told[tokens.public_id]["needs_tokens"], told[tokens.public_id]["most_tokens"]) == (25, 25)
+
+    seen = Caller(cast.olga).get(f"workspaces/acme/approvals/{approval}")["raises"]
+    whole = {each["budget"]: each for each in seen}
+    amounts = [whole[monthly.public_id][f"{name}_usd"] for name in ("limit", "spent", "held", "needs", "now")]
+    assert amounts == ["1.00", "0.70", "0.00", "0.50", "0.20"]
+    assert (whole[tokens.public_id]["now_tokens"], whole[tokens.public_id]["now_usd"]) == (15, None)
+    assert not whole[monthly.public_id]["over"]
+    limits.remove_budget(monthly, actor=ACTOR)
+    gone = Caller(cast.olga).get(f"workspaces/acme/approvals/{approval}")["raises"]
+    assert [(each["limit_usd"], each["over"]) for each in gone if each["unit"] == "usd"] == [(None, True)]
