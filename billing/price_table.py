@@ -52,9 +52,16 @@ def set_price(
             and all(value is None for value in values)
             and not here.filter(model=model).exists()
         ):
-            raise ValidationError({"model": "There is no price of this model to take back; set an amount."})
+            message = "There is no price of this model to take back; set an amount."
+            raise ValidationError({"model": ValidationError(message, code="amount_missing")})
         if here.count() >= MOST_ROWS:
-            raise ValidationError(f"A workspace keeps at most {MOST_ROWS:,} prices.")
+            raise ValidationError(
+                {
+                    "model": ValidationError(
+                        f"A workspace keeps at most {MOST_ROWS:,} prices.", code="too_many_prices"
+                    )
+                }
+            )
         price = Price(workspace=workspace, model=model, starts=starts, note=note, **amounts)
         price.full_clean()
         price.save()
@@ -68,17 +75,20 @@ def set_price(
 
 
 def check(model: str, starts: date, amounts: Mapping[str, int | None]) -> None:
-    """Raises ValidationError for what cannot be a price."""
-    problems: dict[str, str] = {}
+    """Raises ValidationError, with a stable code at each field, for what cannot be a price."""
+    problems: dict[str, ValidationError] = {}
     if not MODEL.fullmatch(model):
-        problems["model"] = (
+        message = (
             "Name the model as agents name it, in 1 to 200 characters of one line; or * for the ceiling."
         )
+        problems["model"] = ValidationError(message, code="bad_name")
     if not EARLIEST <= starts <= LATEST:
-        problems["starts"] = f"Choose a day from {EARLIEST} to {LATEST}."
+        message = f"Choose a day from {EARLIEST} to {LATEST}."
+        problems["starts"] = ValidationError(message, code="day_out_of_range")
     for name, amount in amounts.items():
         if amount is not None and not 0 <= amount <= HIGHEST:
-            problems[name] = "A price is 0 to 1,000,000 US dollars."
+            message = "A price is 0 to 1,000,000 US dollars."
+            problems[name] = ValidationError(message, code="price_out_of_range")
     if problems:
         raise ValidationError(problems)
 

@@ -21,16 +21,17 @@ REFUSALS = {
 }
 ERROR = {
     "type": "object",
-    "required": ["path", "message"],
+    "required": ["path", "message", "code"],
     "properties": {
         "path": {"type": "array", "items": {"type": ["string", "integer"]}},
         "message": {"type": "string"},
+        "code": {"type": "string", "pattern": "^[a-z][a-z_]*$"},
     },
 }
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "RFC 9457. code is for programs, detail says what to do; errors has, for a body that is "
-    "wrong, the place of each mistake: fields and positions.",
+    "wrong, each mistake: its place (fields and positions) and a stable code of its own.",
     "required": ["type", "title", "status", "code", "detail"],
     "additionalProperties": False,
     "properties": {

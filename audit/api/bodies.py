@@ -29,12 +29,13 @@ class StrictJson(BaseParser):
     """JSON as the gate takes it: no key twice, no number that programs read differently, and not too much of it."""
 
     media_type = "application/json"
+    longest = LONGEST_BODY
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         """The body's value. Raises ParseError of the REST framework."""
-        raw = stream.read(LONGEST_BODY + 1)
-        if len(raw) > LONGEST_BODY:
-            raise BodyTooLarge
+        raw = stream.read(self.longest + 1)
+        if len(raw) > self.longest:
+            raise BodyTooLarge(f"A body has at most {self.longest // 2**20} MiB here; send less at a time.")
         try:
             return canonical.decode(raw)
         except canonical.ParseError as error:
@@ -45,4 +46,3 @@ class BodyTooLarge(APIException):
     """More than any change needs."""
 
     status_code, default_code = 413, "body_too_large"
-    default_detail = f"A body has at most {LONGEST_BODY // 2**20} MiB; send less at a time."

@@ -74,19 +74,24 @@ def described(exc: Exception) -> tuple[int, str, str]:
 
 
 def errors_in(exc: Exception) -> list[dict[str, Any]]:
-    """Each thing that is wrong with a request: ``path`` (fields and positions into the body) and ``message``."""
+    """Each thing that is wrong with a request: ``path`` (fields and positions into the body), ``message``, and the
+    stable ``code`` of it."""
     match exc:
         case Invalid():
             return flat(exc.detail)
         case ValidationError() if hasattr(exc, "error_dict"):
-            found = exc.message_dict.items()
             return [
-                {"path": [] if field == "__all__" else [field], "message": message}
-                for field, messages in found
-                for message in messages
+                {
+                    "path": [] if field == "__all__" else [field],
+                    "message": message,
+                    "code": each.code or "invalid",
+                }
+                for field, errors in exc.error_dict.items()
+                for each in errors
+                for message in each.messages
             ]
-    problems = getattr(exc, "problems", ())
-    return [{"path": list(each.path), "message": each.message} for each in problems]
+    problems, code = getattr(exc, "problems", ()), getattr(exc, "code", "invalid")
+    return [{"path": list(each.path), "message": each.message, "code": code} for each in problems]
 
 
 def flat(detail: Any, path: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
@@ -101,7 +106,7 @@ def flat(detail: Any, path: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
             for index, each in enumerate(detail)
             for error in flat(each, (*path, index) if nested else path)
         ]
-    return [{"path": list(path), "message": str(detail)}]
+    return [{"path": list(path), "message": str(detail), "code": getattr(detail, "code", None) or "invalid"}]
 
 
 class Exact(serializers.Serializer[Any]):

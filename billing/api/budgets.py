@@ -25,6 +25,11 @@ MANAGE = "manage_budgets"
 AMOUNTS = {"limit_usd": Budget.Unit.USD, "limit_tokens": Budget.Unit.TOKENS}
 
 
+def refused(field: str, code: str, message: str) -> ValidationError:
+    """A change that is refused at a field."""
+    return ValidationError({field: ValidationError(message, code=code)})
+
+
 class LimitOf(serializers.Field[Any, Any, Any, Any]):
     """Mixed into a field of amounts: a budget's limit where it is in this unit, and null where it is not."""
 
@@ -75,7 +80,8 @@ class BudgetChange(Exact):
         given = {name: attrs.pop(name, None) for name in AMOUNTS}
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
-            raise serializers.ValidationError({"limit_usd": "Give limit_usd or limit_tokens, one of them."})
+            message = "Give limit_usd or limit_tokens, one of them."
+            raise serializers.ValidationError({"limit_usd": [message]}, code="one_limit")
         return {**attrs, "limit_amount": given[named[0]], "unit": AMOUNTS[named[0]]}
 
 
@@ -165,8 +171,10 @@ class Budgets(BudgetRows, CreateModelMixin, Listing):
         scope = values.pop("scope")
         agent = self.agent((values.pop("agent", None) or {}).get("public_id"), scope)
         whose = {name: values[name] for name in ("window", "tool", "model", "unit")}
-        if self.get_queryset().filter(scope=scope, agent=agent, **whose).exists():
-            raise ValidationError({"window": "There is such a budget already; change its limit instead."})
+        if same := self.get_queryset().filter(scope=scope, agent=agent, **whose).first():
+            raise refused(
+                "window", "budget_exists", f"{same.public_id} is such a budget; change that one by PUT."
+            )
         per_session = scope == Budget.Scope.SESSION
         budget = limits.set_budget(
             self.workspace, agent=agent, per_session=per_session, actor=self.actor, **values
@@ -176,14 +184,15 @@ class Budgets(BudgetRows, CreateModelMixin, Listing):
     def agent(self, public_id: str | None, scope: str) -> Agent | None:
         """The agent that a budget is for. Raises ValidationError."""
         if public_id is None and scope == Budget.Scope.AGENT:
-            raise ValidationError({"agent": "Name the agent that the budget is for."})
+            raise refused("agent", "agent_missing", "Name the agent that the budget is for.")
         if public_id is None:
             return None
         if scope == Budget.Scope.WORKSPACE:
-            raise ValidationError({"agent": "A budget of the whole workspace names no agent."})
+            message = "A budget of the whole workspace names no agent; for one agent's, say scope: agent."
+            raise refused("agent", "agent_unused", message)
         agent = Agent.objects.filter(workspace=self.workspace, public_id=public_id).first()
         if agent is None:
-            raise ValidationError({"agent": "There is no such agent here."})
+            raise refused("agent", "unknown_agent", "There is no such agent here.")
         return agent
 
 
@@ -202,9 +211,8 @@ class OneBudget(BudgetRows):
         call on, in the window that runs too."""
         row, values = self.budget(), self.read(request, BudgetChange)
         if values["unit"] != row.unit:
-            raise ValidationError(
-                {f"limit_{row.unit}": "A budget keeps its unit; set another for the other."}
-            )
+            message = f"A budget keeps its unit; give limit_{row.unit}, or set another budget for the other."
+            raise refused(f"limit_{values['unit']}", "other_unit", message)
         limits.set_budget(
             self.workspace,
             agent=row.agent,

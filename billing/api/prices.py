@@ -1,9 +1,11 @@
 """Prices in the portal's API: a workspace's own, what a model costs, charges priced anew, and bills."""
 
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -12,6 +14,7 @@ from rest_framework.mixins import CreateModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.api.bodies import StrictJson
 from audit.api.problems import Exact
 from audit.api.views import Listing
 from billing import bills, price_table, repricing
@@ -19,6 +22,7 @@ from billing.api.budgets import MANAGE
 from billing.api.fields import DollarsField
 from billing.bill_files import LARGEST
 from billing.models import BillCheck, Price, Repricing
+from billing.price_table import EARLIEST, LATEST
 from billing.prices import load_prices
 from workspaces.api.views import VIEW, WorkspaceView, found
 
@@ -26,6 +30,15 @@ from workspaces.api.views import VIEW, WorkspaceView, found
 def rate(source: str, **options: Any) -> DollarsField:
     """A field of dollars that may be unknown."""
     return DollarsField(source=source, allow_null=True, **options)
+
+
+def as_written(refused: ValidationError) -> ValidationError:
+    """A refused price with the fields as a request names them."""
+    if not hasattr(refused, "error_dict"):
+        return refused
+    return ValidationError(
+        {name.replace("_nanos", "_usd"): errors for name, errors in refused.error_dict.items()}
+    )
 
 
 class PriceDocument(Exact):
@@ -68,7 +81,11 @@ class Prices(WorkspaceView, CreateModelMixin, Listing):
     def post(self, request: Request, slug: str) -> Response:
         """Set a price from a day on; the same day again corrects it. Without any amount the model goes back to the
         public list."""
-        applied = price_table.set_price(self.workspace, actor=self.actor, **self.read(request))
+        values = self.read(request)
+        try:
+            applied = price_table.set_price(self.workspace, actor=self.actor, **values)
+        except ValidationError as refused:
+            raise as_written(refused) from refused
         return self.shown(applied.row, created=not applied.unchanged)
 
 
@@ -119,11 +136,31 @@ class Quote(WorkspaceView):
         return self.shown({"model": asked["model"], "day": day, "price": price, "ceiling": ceiling})
 
 
+def check_days(first: date, last: date) -> None:
+    """Raises ValidationError at the last day for days of which no charges can be priced anew."""
+    if last < first:
+        raise not_these_days("days_reversed", "The last day is before the first.")
+    if not EARLIEST <= first <= last <= LATEST:
+        raise not_these_days("day_out_of_range", f"Choose days from {EARLIEST} to {LATEST}.")
+    if (last - first).days >= repricing.LONGEST_DAYS:
+        raise not_these_days("too_many_days", f"Choose {repricing.LONGEST_DAYS} days at most.")
+
+
+def not_these_days(code: str, message: str) -> serializers.ValidationError:
+    """The refusal of some days."""
+    return serializers.ValidationError({"last_day": [message]}, code=code)
+
+
 class DaysDocument(Exact):
     """A first and a last day, where the workspace is."""
 
     first_day = serializers.DateField()
-    last_day = serializers.DateField()
+    last_day = serializers.DateField(help_text="Not before the first, and 92 days at most.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Raises ValidationError."""
+        check_days(attrs["first_day"], attrs["last_day"])
+        return attrs
 
 
 class RepricingDocument(DaysDocument):
@@ -179,10 +216,10 @@ class Repricings(WorkspaceView, CreateModelMixin, Listing):
 
 
 class PreviewQuery(Exact):
-    """Which days; today, where they are left out."""
+    """Which days."""
 
-    first_day = serializers.DateField(required=False)
-    last_day = serializers.DateField(required=False)
+    first_day = serializers.DateField(required=False, help_text="The last one, where it is left out.")
+    last_day = serializers.DateField(required=False, help_text="Today, where it is left out.")
 
 
 class RepricingPreview(WorkspaceView):
@@ -197,8 +234,16 @@ class RepricingPreview(WorkspaceView):
         """How many charges of these days would change, and by how much."""
         days = self.asked_for(request)
         today = timezone.now().astimezone(ZoneInfo(self.workspace.timezone)).date()
-        first, last = (days.get(name, today) for name in ("first_day", "last_day"))
+        last = days.get("last_day", today)
+        first = days.get("first_day", last)
+        check_days(first, last)
         return self.shown(repricing.preview(self.workspace, first, last))
+
+
+class BillJson(StrictJson):
+    """As JSON the largest bill is longer: its quotes, ends of lines and letters beyond ASCII are escaped."""
+
+    longest = 4 * LARGEST
 
 
 class BillColumns(Exact):
@@ -215,7 +260,7 @@ class BillColumns(Exact):
 class BillUpload(Exact):
     """A provider's bill, and what cannot always be told from it."""
 
-    csv = serializers.CharField(max_length=LARGEST, trim_whitespace=False, help_text="The file's text.")
+    csv = serializers.CharField(trim_whitespace=False, help_text="The file's text, of 5 MB at most.")
     zone = serializers.CharField(max_length=60, default="UTC", help_text="The time zone of its days.")
     columns = BillColumns(default=dict)
     decimal = serializers.ChoiceField([(".", "1234.56"), (",", "1234,56")], required=False)
@@ -270,6 +315,7 @@ class Bills(WorkspaceView, CreateModelMixin, Listing):
 
     permission = {"GET": VIEW, "POST": MANAGE}
     serializer_class = BillSummary
+    parser_classes = [BillJson]
 
     def get_queryset(self) -> QuerySet[BillCheck]:
         return BillCheck.objects.filter(workspace=self.workspace).defer("lines")

@@ -111,6 +111,34 @@ def test_budgets_are_set_changed_and_removed(cast: Cast) -> None:
     assert not Budget.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "path", "code"),
+    [
+        ({}, "window", "required"),
+        ({"window": "hour"}, "window", "invalid_choice"),
+        ({"window": "day", "limit_usd": None}, "limit_usd", "one_limit"),
+        ({"window": "day", "limit_usd": 5}, "limit_usd", "amount"),
+        ({"window": "day", "soft": True}, "soft", "unknown_field"),
+        ({"window": "day", "scope": "agent"}, "agent", "agent_missing"),
+        ({"window": "day", "agent": "agt_x"}, "agent", "agent_unused"),
+        ({"window": "day", "scope": "agent", "agent": "agt_x"}, "agent", "unknown_agent"),
+        ({"window": "day", "tool": "no.such"}, "tool", "unknown_tool"),
+        ({"window": "day", "downgrade_to": "small"}, "downgrade_to", "downgrade_unused"),
+        ({"window": "day", "hard": False, "when_short": "ask"}, "when_short", "never_short"),
+        ({"window": "month"}, "window", "budget_exists"),
+    ],
+)
+def test_what_cannot_be_a_budget_is_refused_by_name(
+    cast: Cast, wrong: dict[str, object], path: str, code: str
+) -> None:
+    olga, where = Caller(cast.olga), "workspaces/acme/budgets"
+    made = olga.post(where, {"window": "month", "limit_usd": "1.00"})
+    refused = olga.post(where, {"limit_usd": "5.00"} | wrong, 400)
+    (error,) = refused["errors"]
+    assert (refused["code"], error["path"], error["code"]) == ("invalid_request", [path], code)
+    assert (made["id"] in error["message"]) == (code == "budget_exists"), "It leads to the one that is there."
+
+
 def test_budgets_have_a_unit_a_tool_and_an_edge(cast: Cast) -> None:
     olga, rita = Caller(cast.olga), Caller(cast.rita)
     where = "workspaces/acme/budgets"
@@ -141,7 +169,9 @@ def test_budgets_have_a_unit_a_tool_and_an_edge(cast: Cast) -> None:
     ):
         refused = olga.post(where, {"window": "week"} | wrong, 400)
         assert [error["path"] for error in refused["errors"]] == [[path]]
-    assert olga.put(f"{where}/{priced['id']}", {"limit_tokens": 5}, 400)["errors"][0]["path"] == ["limit_usd"]
+    assert olga.put(f"{where}/{priced['id']}", {"limit_tokens": 5}, 400)["errors"][0]["path"] == [
+        "limit_tokens"
+    ]
     assert olga.put(f"{where}/{priced['id']}", {"limit_usd": "3"})["when_short"] == "wait"
 
     assert olga.post(f"{where}/{priced['id']}/reset", {"reason": " "}, 400)["errors"][0]["path"] == ["reason"]

@@ -10,6 +10,7 @@ import yaml
 from starlette.routing import Route
 
 from audit.registry import entry_types
+from billing.api.fields import DollarsField
 from gate.app import router
 from governance import manifest_reading, reconciliation
 from governance.decide import REFUSED_APPROVAL
@@ -25,6 +26,7 @@ JUDGES = (
 )  # fmt: skip
 PORTAL_API = (
     "audit/destinations.py", "audit/exports.py", "audit/streams.py", "audit/watermarks.py",
+    "billing/bill_files.py", "billing/bills.py", "billing/repricing.py",
     "*/api.py", "*/api/*.py", "governance/absences.py", "governance/approvals.py", "governance/batch_answers.py",
     "governance/bounds.py", "governance/campaigns.py", "governance/coverage.py", "governance/edits.py",
     "governance/containment.py", "governance/erasure.py", "governance/leavers.py", "governance/outcomes.py",
@@ -46,6 +48,7 @@ CODE = re.compile(r"[a-z][a-z_]*[a-z]")
 APPEALED = ("governance/outcomes.py", "governance/remarks.py", "governance/access_requests.py")
 CODED_CALLS = {
     "AccessRefused": 0,
+    "BillRefused": 0,
     "EditRefused": 0,
     "StandingRefused": 0,
     "RemarkRefused": 0,
@@ -188,6 +191,28 @@ def test_every_code_of_the_portals_api_is_documented_and_no_other() -> None:
     modules = [path for pattern in PORTAL_API for path in ROOT.glob(pattern)]
     codes = set().union(*(codes_in(module) | returned_codes(module) for module in modules))
     assert named(section("docs/api.md", "Codes of problems in the portal's API")) == codes | FRAMEWORK
+
+
+def mistakes_in(path: Path) -> set[str]:
+    """Codes of what is wrong with a field: ``code=…``, and the second of what refuses fields."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="refuse" | "refused"), args=[_, code, *_]):
+                found |= texts(code)
+            case ast.Call(func=ast.Name(id="not_these_days"), args=[code, _]):
+                found |= texts(code)
+            case ast.Call(keywords=[ast.keyword(arg="code", value=code)]):
+                found |= texts(code)
+    return found
+
+
+def test_every_code_of_a_mistake_in_money_is_documented_and_no_other() -> None:
+    modules = [ROOT / "billing/limits.py", ROOT / "billing/price_table.py", *ROOT.glob("billing/api/*.py")]
+    codes = (
+        set().union(*(mistakes_in(module) for module in modules)) | DollarsField.default_error_messages.keys()
+    )
+    assert named(section("docs/api.md", "Codes of mistakes")) == codes
 
 
 def test_every_path_of_the_gate_is_documented() -> None:
