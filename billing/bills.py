@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, FloatField, Sum
+from django.db.models.functions import Cast, TruncDate
 
 from audit import log, spreadsheets
-from billing import public_list
 from billing.bill_files import Billed, BillFile, BillRefused, read_bill
-from billing.book import dollars
+from billing.book import FULL, dollars
+from billing.model_names import folded, identity
 from billing.models import BillCheck, Hold
 from workspaces.models import Workspace
 
@@ -72,7 +72,7 @@ def check_bill(
             first_day=first,
             last_day=last,
             billed_nanos=sum(line["billed"] for line in lines),
-            charged_nanos=sum(line["charged"] for line in lines),
+            charged_nanos=min(FULL, sum(line["charged"] for line in lines)),
             lines=lines,
             created=entries.now,
         )
@@ -91,7 +91,8 @@ def check_bill(
 def charged_in(
     workspace: Workspace, first: date, last: date, zone: ZoneInfo
 ) -> dict[tuple[date, str], Charged]:
-    """What was charged by day and model, of calls that were allowed on these days."""
+    """What was charged by day and model, of calls that were allowed on these days. Added up as floats, which take any
+    number of them: exact to nine million dollars a day and model."""
     begin = datetime(first.year, first.month, first.day, tzinfo=zone)
     after = last + timedelta(days=1)
     end = datetime(after.year, after.month, after.day, tzinfo=zone)
@@ -104,12 +105,15 @@ def charged_in(
         .annotate(day=TruncDate("created", tzinfo=zone))
         .values_list("day", "model")
         .annotate(
-            Sum("charged_nanos"), Sum("charged_tokens"), calls=Count("pk"), priced=Count("charged_nanos")
+            nanos=Sum(Cast("charged_nanos", FloatField())),
+            tokens=Sum(Cast("charged_tokens", FloatField())),
+            calls=Count("pk"),
+            priced=Count("charged_nanos"),
         )
         .order_by()
     )
     return {
-        (day, model): Charged(model, nanos or 0, tokens or 0, calls, calls - priced)
+        (day, model): Charged(model, int(nanos or 0), int(tokens or 0), calls, calls - priced)
         for day, model, nanos, tokens, calls, priced in rows
     }
 

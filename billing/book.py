@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from billing.model_names import NamedModels
 from billing.models import Budget, Hold
 
 NANOS = 10**9
@@ -71,12 +72,13 @@ class BudgetSpec:
     warn_at: tuple[int, ...]
     generation: int
 
-    def applies_to(self, agent_id: int, tool: str, model: str) -> bool:
-        """Whether a call counts against this budget; what it leaves open is any."""
+    def applies_to(self, agent_id: int, tool: str, models: frozenset[str]) -> bool:
+        """Whether a call counts against this budget; what it leaves open is any. ``models`` are the names that budgets
+        have for the call's model."""
         return (
             self.agent_id in (None, agent_id)
             and self.tool in ("", tool)
-            and self.model in ("", model)
+            and (not self.model or self.model in models)
         )  # fmt: skip
 
     def key(self, start: str, agent_id: int, session: str) -> str:
@@ -138,8 +140,8 @@ class BudgetBook:
     specs: dict[int, BudgetSpec] = field(default_factory=dict)
     by_agent: dict[int | None, list[BudgetSpec]] = field(default_factory=dict)
     tools: frozenset[str] = NONE
-    models: frozenset[str] = NONE
-    found: dict[tuple[int, str, str], tuple[BudgetSpec, ...]] = field(default_factory=dict)
+    models: NamedModels = field(default_factory=NamedModels)
+    found: dict[tuple[int, str, frozenset[str]], tuple[BudgetSpec, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.specs)
@@ -155,7 +157,7 @@ class BudgetBook:
             by_agent[spec.agent_id].append(spec)
         self.by_agent = dict(by_agent)
         self.tools = frozenset(spec.tool for spec in self.specs.values() if spec.tool)
-        self.models = frozenset(spec.model for spec in self.specs.values() if spec.model)
+        self.models = NamedModels({spec.model for spec in self.specs.values() if spec.model})
         self.found = {}
 
     def read_again(self, keys: set[int]) -> None:
@@ -170,7 +172,7 @@ class BudgetBook:
     def for_call(self, agent_id: int, tool: str, model: str) -> tuple[BudgetSpec, ...]:
         """The budgets that such a call counts against, in the order in which they were made."""
         # Names that no budget tells apart are not remembered, so that agents cannot fill this.
-        key = (agent_id, tool if tool in self.tools else "", model if model in self.models else "")
+        key = (agent_id, tool if tool in self.tools else "", self.models.meant(model))
         specs = self.found.get(key)
         if specs is None:
             specs = tuple(spec for spec in self.of_agent(agent_id) if spec.applies_to(*key))

@@ -179,7 +179,7 @@ class Ledger:
         accounts = self.of(call)
         for account in accounts:
             amount = cost.of(account.budget.unit) or 0
-            if amount and (missing := short_of(account, cost)) > 0 and is_lifted(account, lifted):
+            if amount and is_lifted(account, lifted) and (missing := short_of(account, cost)) > 0:
                 account.raised += missing
                 warnings.after_raise(account)
                 raised[account.budget.public_id] = missing

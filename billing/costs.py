@@ -25,7 +25,8 @@ def cost_of(
 
     ``declared`` is what the tool says (nano-US-dollars), ``metered`` that a call of it costs something in any case,
     ``trusted`` that what agents report of it counts. ``estimated``, ``model`` and ``usage`` (tokens by kind) are what
-    the agent says. It is never less than what is declared and estimated: naming a cheap model lowers nothing.
+    the agent says. It is never less than what is declared and estimated: naming a cheap model lowers nothing. A metered
+    tool that declares nothing and is not trusted costs at least the ceiling's price of a call, where there is one.
     """
     if usage is not None and not any(usage.values()):
         usage = None  # no tokens at all are no estimate
@@ -38,6 +39,9 @@ def cost_of(
     if not model and not (metered and declared is None):
         return said
     amount, kind, version = priced(prices, day, model, usage)
+    ceiling = prices.ceiling(day) if metered and declared is None and not trusted else None
+    if ceiling and ceiling.call is not None and ceiling.call > (amount or 0):
+        amount, kind, version = ceiling.call, Basis.CEILING, ceiling.version
     if amount is not None:
         return said if floor > amount else Cost(amount, tokens, kind.value, version, model, usage)
     estimate_suffices = trusted or (bool(version) and not metered and usage is None)

@@ -22,11 +22,18 @@ from workspaces.models import Workspace
 
 CHUNK = 500  # charges of one transaction, for the gate writes too
 ROUND = 0.5  # seconds of counting before the worker's other sweeps get their turn
+MOST_A_DAY = (
+    2**55
+)  # nano-dollars, or tokens: 36 million dollars; half a year of such days can still be added up
+CAPPED = (
+    f"CASE WHEN billing_spendday.{{0}} + excluded.{{0}} > {MOST_A_DAY} THEN {MOST_A_DAY}"
+    " ELSE billing_spendday.{0} + excluded.{0} END"
+)
 ADD = (
     "INSERT INTO billing_spendday (workspace_id, dimension, day, value, nanos, tokens, calls, unpriced)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (workspace_id, dimension, day, value) DO UPDATE SET"
-    " nanos = billing_spendday.nanos + excluded.nanos, tokens = billing_spendday.tokens + excluded.tokens,"
-    " calls = billing_spendday.calls + excluded.calls, unpriced = billing_spendday.unpriced + excluded.unpriced"
+    f" nanos = {CAPPED.format('nanos')}, tokens = {CAPPED.format('tokens')},"
+    " calls = billing_spendday.calls + excluded.calls, unpriced = billing_spendday.unpriced + excluded.unpriced"  # noqa: S608
 )
 NOTE = (
     "UPDATE billing_hold SET counted_day = %s, counted_nanos = charged_nanos, counted_tokens = charged_tokens,"
@@ -90,6 +97,11 @@ def of(nanos: int | None, tokens: int | None) -> Sum:
     return Sum(nanos or 0, tokens or 0, 1, int(nanos is None))
 
 
+def capped(amount: int) -> int:
+    """An amount as one statement adds it to a sum, which stays within its column."""
+    return max(-MOST_A_DAY, min(MOST_A_DAY, amount))
+
+
 def read(rows: QuerySet[Hold]) -> list[Charge]:
     """Charges as counting needs them."""
     return [Charge(*values) for values in rows.values_list(*Charge._fields)]
@@ -151,7 +163,7 @@ def count_some() -> int:
                 cursor.executemany(
                     ADD,
                     [
-                        (*place, each.nanos, each.tokens, each.calls, each.unpriced)
+                        (*place, capped(each.nanos), capped(each.tokens), each.calls, each.unpriced)
                         for place, each in sorted(added.items(), key=lambda item: item[0])
                     ],
                 )

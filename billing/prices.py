@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from billing import public_list
+from billing.model_names import endings, folded
 from billing.models import Price
 from billing.public_list import warm
 from billing.rates import ModelPrice
@@ -18,16 +19,19 @@ CEILING = "*"
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """The prices of one workspace: of each model, the first days and what holds from then on, oldest first."""
+    """The prices of one workspace: of each model by its folded name, the first days and what holds from then on, oldest
+    first."""
 
     own: Mapping[str, tuple[list[date], list[ModelPrice]]] = field(default_factory=dict)
 
     def of(self, model: str, on: date) -> ModelPrice | None:
         """What a model costs on a day: the workspace's price, else the public list's; None where nobody knows.
         The ceiling is not looked at."""
-        if model == CEILING:
+        name = folded(model)
+        if name == CEILING:
             return None
-        return self.ours(model, on) or public_list.price_of(model, on)
+        own = (self.ours(ending, on) for ending in endings(name) if ending != CEILING) if self.own else ()
+        return next((price for price in own if price), None) or public_list.price_of(model, on)
 
     def ceiling(self, on: date) -> ModelPrice | None:
         """The price of whatever has no other, where the workspace set one."""
@@ -51,7 +55,7 @@ def compile_prices(rows: Iterable[Price]) -> PriceList:
     """Rows ordered by their first day, and of one day the newest last."""
     own: dict[str, tuple[list[date], list[ModelPrice]]] = defaultdict(lambda: ([], []))
     for row in rows:
-        starts, prices = own[row.model]
+        starts, prices = own[folded(row.model)]
         starts.append(row.starts)
         prices.append(priced(row))
     return PriceList(dict(own))

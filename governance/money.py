@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from billing import warnings
 from billing.budgets import FREE, Call, Cost, Shortage, dollars
+from billing.model_names import same_model
 from governance import raises
 from governance.decide import Verdict
 from governance.expenses import cost_in
@@ -25,6 +26,7 @@ def look_up(current: Snapshot, requests: Sequence[Request]) -> None:
     models = {r.model for r in requests if isinstance(r, CheckRequest | OutcomeReport)} - {""}
     for model in models:
         current.prices.of(model, timezone.now().date())
+        current.budgets.models.meant(model)
 
 
 def call_of(agent: AgentEntry, request: CheckRequest, model: str | None = None) -> Call:
@@ -107,7 +109,7 @@ def fall_short(
 def downgrade(batch: "Batch", agent: AgentEntry, request: CheckRequest, model: str) -> dict[str, str]:
     """The cheaper model to ask again with, and what it would hold; empty where the same call does not fit with it
     either, or named no model."""
-    if not request.model or model == request.model:
+    if not request.model or same_model(model, request.model):
         return {}
     cost = price(batch, request, model)
     if cost.nanos is None or batch.ledger.check(call_of(agent, request, model), cost):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Sum
-from django.db.models.functions import Coalesce
+from django.db.models import FloatField, Sum
+from django.db.models.functions import Cast, Coalesce
 
 from audit.log import Writer, stamp
 from billing.budgets import PREFIX, BudgetSpec, Call, Cost, Ledger, Shortage, dollars, window_end
@@ -160,5 +160,6 @@ def told(amount: int, unit: str) -> str:
 def spent_lately(approval: Approval, now: datetime) -> str:
     """What the agent's calls of the last LATELY were charged, or hold still: one query over its newest charges."""
     rows = Hold.objects.filter(agent=approval.agent_id, created__gt=now - LATELY)
-    total = rows.aggregate(sum=Sum(Coalesce("charged_nanos", "held_nanos")))["sum"]
-    return f"${dollars(total or 0)}"
+    # As floats, which add up any number of them; exact to nine million dollars.
+    each = Cast(Coalesce("charged_nanos", "held_nanos"), FloatField())
+    return f"${dollars(int(rows.aggregate(sum=Sum(each))['sum'] or 0))}"
