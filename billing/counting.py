@@ -25,15 +25,15 @@ ROUND = 0.5  # seconds of counting before the worker's other sweeps get their tu
 MOST_A_DAY = (
     2**55
 )  # nano-dollars, or tokens: 36 million dollars; half a year of such days can still be added up
-CAPPED = (
-    f"CASE WHEN billing_spendday.{{0}} + excluded.{{0}} > {MOST_A_DAY} THEN {MOST_A_DAY}"
-    " ELSE billing_spendday.{0} + excluded.{0} END"
-)
+CAPS = (MOST_A_DAY,) * 4  # as ADD takes them
 ADD = (
     "INSERT INTO billing_spendday (workspace_id, dimension, day, value, nanos, tokens, calls, unpriced)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (workspace_id, dimension, day, value) DO UPDATE SET"
-    f" nanos = {CAPPED.format('nanos')}, tokens = {CAPPED.format('tokens')},"
-    " calls = billing_spendday.calls + excluded.calls, unpriced = billing_spendday.unpriced + excluded.unpriced"  # noqa: S608
+    " nanos = CASE WHEN billing_spendday.nanos + excluded.nanos > %s THEN %s"
+    " ELSE billing_spendday.nanos + excluded.nanos END,"
+    " tokens = CASE WHEN billing_spendday.tokens + excluded.tokens > %s THEN %s"
+    " ELSE billing_spendday.tokens + excluded.tokens END,"
+    " calls = billing_spendday.calls + excluded.calls, unpriced = billing_spendday.unpriced + excluded.unpriced"
 )
 NOTE = (
     "UPDATE billing_hold SET counted_day = %s, counted_nanos = charged_nanos, counted_tokens = charged_tokens,"
@@ -163,7 +163,7 @@ def count_some() -> int:
                 cursor.executemany(
                     ADD,
                     [
-                        (*place, capped(each.nanos), capped(each.tokens), each.calls, each.unpriced)
+                        (*place, capped(each.nanos), capped(each.tokens), each.calls, each.unpriced, *CAPS)
                         for place, each in sorted(added.items(), key=lambda item: item[0])
                     ],
                 )

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing import spending
-from billing.counting import Sum, count_new
+from billing.counting import MOST_A_DAY, Sum, count_new
 from billing.models import UNCOUNTED, Hold, SpendDay
 from billing.spending import Only, Span
 from tests.billing.charges import CENTS, NOON, charge, held
@@ -31,6 +31,16 @@ def both_ways(workspace: Workspace, dimension: str) -> dict[str, int]:
     assert not Hold.objects.filter(UNCOUNTED).exists()
     assert shown(workspace, dimension) == before
     return before
+
+
+def test_a_day_of_ever_so_many_dear_charges_is_still_counted(cast: Cast) -> None:
+    for number in range(3):
+        for _ in range(20):
+            charge(cast.report_bot, 10**8, model=f"model-{number}")  # a million dollars each
+        count_new()
+    assert not Hold.objects.filter(UNCOUNTED).exists()
+    assert SpendDay.objects.get(dimension="").nanos == MOST_A_DAY < 60 * 10**15
+    assert spending.figures(cast.acme, NOON).month.nanos == MOST_A_DAY
 
 
 def test_a_charge_counts_by_agent_owner_tool_session_model_and_cost_center(cast: Cast) -> None:
