@@ -167,7 +167,6 @@ def page(request: HttpRequest, approval: Approval) -> dict[str, Any]:
         "prospects": prospects(person, approval, now) if may_decide else None,
         "risky": risky,
         "confirm": factors.confirm_address(request.path) if risky and not factors.fresh(request) else "",
-        **answering.further(person, approval, may_decide=may_decide),
         "comment_length": COMMENT_LENGTH,
         "reason_length": approvals.SHORTEST_REASON,
         "requirements": readings.progress(approval, now),
